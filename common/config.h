@@ -1,0 +1,74 @@
+/* config.h: libconfig files read through option tables.  The table is default, range check, --help-config and
+ * reference page in one.  SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "buffer.h"
+#include "error.h"
+#include <stdio.h>
+
+enum config_kind {
+    CONFIG_TEXT,      /* char * (heap), never NULL */
+    CONFIG_BOOL,      /* bool */
+    CONFIG_INT,       /* int64_t */
+    CONFIG_SIZE,      /* int64_t bytes, written "1MiB" */
+    CONFIG_DURATION,  /* int64_t milliseconds, written "30s" */
+    CONFIG_CHOICE,    /* int: index into `choices` ("info|debug|...") */
+    CONFIG_TEXT_LIST, /* struct config_list */
+    CONFIG_TEXT_MAP,  /* struct config_map: a group of texts */
+};
+
+struct config_list {
+    char **items;
+    size_t count;
+};
+
+struct config_map {
+    struct config_pair {
+        char *name, *value;
+    } *items;
+    size_t count;
+};
+
+struct config_option {
+    const char *name; /* path below the prefix: "http.listen", "retry.max_attempts" */
+    enum config_kind kind;
+    size_t offset;       /* of the field in the program's settings struct */
+    const char *default_text; /* read by the same parser as the user's; NULL: the option is required */
+    const char *min, *max; /* as text in the option's unit, or NULL */
+    const char *choices;
+    const char *help;
+    bool reloadable;
+};
+
+/* All problems of a load, in order; each "file:line: sentence". */
+struct config_report {
+    struct buffer text; /* one problem a line */
+    int problems;
+};
+void config_report_init(struct config_report *r);
+void config_report_close(struct config_report *r);
+void config_report_add(struct config_report *r, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+struct config_file;
+/* Parses a file; problems go to the report and NULL comes back.  path NULL: an empty configuration (defaults). */
+struct config_file *config_open(const char *path, struct config_report *report);
+void config_close(struct config_file *f);
+
+/* Fills `out` from the settings below `prefix` ("" for the top, "agents.[2]" for a list element), environment overrides
+ * DRAWBRIDGE_<NAME WITH '_' FOR '.'> (top level only: prefix ""), and defaults.  Everything wrong is reported; true if
+ * nothing was.  `out` owns its texts in any case: free them with config_free. */
+bool config_read(struct config_file *f, const char *prefix, const struct config_option *options, size_t count, void *out,
+                 struct config_report *report);
+void config_free(const struct config_option *options, size_t count, void *out);
+/* Elements of the list at `path`; 0 if it is absent. */
+size_t config_count(struct config_file *f, const char *path);
+/* True if something stands at that path. */
+bool config_has(struct config_file *f, const char *path);
+/* Line of the setting at `path`, or 0; the file's name. */
+int config_line(struct config_file *f, const char *path);
+const char *config_name(const struct config_file *f);
+/* Reports every setting that no config_read has asked for: a typing error must not pass silently. */
+void config_reject_unknown(struct config_file *f, struct config_report *report);
+
+/* The reference page: every option with type, default, range, unit and help. */
+void config_print_help(FILE *out, const char *title, const struct config_option *options, size_t count);

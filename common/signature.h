@@ -1,0 +1,33 @@
+/* signature.h: digests and MACs over OpenSSL, streaming, compared in constant time.
+ * Algorithms are fetched once (signature_init); contexts belong to one thread at a time.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "buffer.h"
+#include "error.h"
+
+enum { SIGNATURE_SHA256_SIZE = 32 };
+
+/* Fetches the algorithms (traps 6: once, not per request).  Call once before threads start. */
+bool signature_init(struct error *error);
+void signature_close(void);
+
+/* SHA-256 of the concatenation of `count` pieces. */
+void signature_sha256(const struct bytes *pieces, size_t count, uint8_t out[SIGNATURE_SHA256_SIZE]);
+
+/* A key that was expanded once; duplicated cheaply for each message.  NULL for an empty key. */
+struct signature_key;
+struct signature_key *signature_key_new(struct bytes key, struct error *error);
+void signature_key_free(struct signature_key *key);
+
+/* HMAC-SHA256 (RFC 2104) of one message, fed in pieces. */
+struct signature_mac;
+struct signature_mac *signature_mac_new(const struct signature_key *key);
+void signature_mac_update(struct signature_mac *mac, const void *data, size_t size);
+/* Ends the message; the mac may then be freed or re-used through signature_mac_reset. */
+void signature_mac_final(struct signature_mac *mac, uint8_t out[SIGNATURE_SHA256_SIZE]);
+/* Begins a new message under (possibly) another key without allocating. */
+bool signature_mac_reset(struct signature_mac *mac, const struct signature_key *key);
+void signature_mac_free(struct signature_mac *mac);
+
+/* Constant time over `size` bytes. */
+bool signature_equal(const void *a, const void *b, size_t size);

@@ -13,7 +13,7 @@ enum config_kind {
     CONFIG_DURATION,  /* int64_t milliseconds, written "30s" */
     CONFIG_CHOICE,    /* int: index into `choices` ("info|debug|...") */
     CONFIG_TEXT_LIST, /* struct config_list */
-    CONFIG_TEXT_MAP,  /* struct config_map: a group of texts */
+    CONFIG_TEXT_MAP,  /* struct config_map: a group of texts (integers and booleans are kept as text) */
 };
 
 struct config_list {
@@ -24,16 +24,16 @@ struct config_list {
 struct config_map {
     struct config_pair {
         char *name, *value;
-    } *items;
+    } * items;
     size_t count;
 };
 
 struct config_option {
     const char *name; /* path below the prefix: "http.listen", "retry.max_attempts" */
     enum config_kind kind;
-    size_t offset;       /* of the field in the program's settings struct */
-    const char *default_text; /* read by the same parser as the user's; NULL: the option is required */
-    const char *min, *max; /* as text in the option's unit, or NULL */
+    size_t offset;            /* of the field in the program's settings struct */
+    const char *default_text; /* read by the same parser as the user's; a list with commas; NULL: required */
+    const char *min, *max;    /* as text in the option's unit, or NULL; of texts, lists and maps the length */
     const char *choices;
     const char *help;
     bool reloadable;
@@ -50,24 +50,32 @@ void config_report_add(struct config_report *r, const char *file, int line, cons
     __attribute__((format(printf, 4, 5)));
 
 struct config_file;
-/* Parses a file; problems go to the report and NULL comes back.  path NULL: an empty configuration (defaults). */
+/* Reads a file (UTF-8, at most 4 MiB, no @include); problems go to the report and NULL comes back.  path NULL: an empty
+ * configuration (defaults and environment).  The caller closes the result. */
 struct config_file *config_open(const char *path, struct config_report *report);
-void config_close(struct config_file *f);
+/* The same from a text that is called `name` in messages. */
+struct config_file *config_parse(const char *name, struct bytes text, struct config_report *report);
+void config_close(struct config_file *f); /* NULL is legal */
 
-/* Fills `out` from the settings below `prefix` ("" for the top, "agents.[2]" for a list element), environment overrides
- * DRAWBRIDGE_<NAME WITH '_' FOR '.'> (top level only: prefix ""), and defaults.  Everything wrong is reported; true if
- * nothing was.  `out` owns its texts in any case: free them with config_free. */
-bool config_read(struct config_file *f, const char *prefix, const struct config_option *options, size_t count, void *out,
-                 struct config_report *report);
+/* Fills `out` from the settings below `prefix` ("" for the top, "agents.[2]" for a list element) and from the defaults;
+ * at the top the environment goes first: DRAWBRIDGE_<NAME in upper case, '_' for '.'>, a list written with commas, a
+ * map as one variable for each entry.  Everything wrong is reported; true if nothing was.  In any case every field has
+ * a legal value and `out` owns its texts: free them with config_free, before a second load too.  An option without a
+ * default that has no value is reported, and is then zero or "".  (libconfig owns the name config_read.) */
+bool config_load(struct config_file *f, const char *prefix, const struct config_option *options, size_t count,
+                 void *out, struct config_report *report);
 void config_free(const struct config_option *options, size_t count, void *out);
-/* Elements of the list at `path`; 0 if it is absent. */
+/* Elements of the list or settings of the group at `path`; 0 if it is absent or neither. */
 size_t config_count(struct config_file *f, const char *path);
+/* Name of the index-th setting of the group at `path` ("schemes" -> "github"); NULL when there is none.  Lives as long
+ * as the file. */
+const char *config_child(struct config_file *f, const char *path, size_t index);
 /* True if something stands at that path. */
 bool config_has(struct config_file *f, const char *path);
 /* Line of the setting at `path`, or 0; the file's name. */
 int config_line(struct config_file *f, const char *path);
 const char *config_name(const struct config_file *f);
-/* Reports every setting that no config_read has asked for: a typing error must not pass silently. */
+/* Reports every setting that no config_load has asked for: a typing error must not pass silently. */
 void config_reject_unknown(struct config_file *f, struct config_report *report);
 
 /* The reference page: every option with type, default, range, unit and help. */

@@ -11,7 +11,7 @@ enum { SIGNATURE_SHA256_SIZE = 32 };
 bool signature_init(struct error *error);
 void signature_close(void);
 
-/* SHA-256 of the concatenation of `count` pieces. */
+/* SHA-256 of the concatenation of `count` pieces.  Aborts without memory: a wrong digest must not leave it. */
 void signature_sha256(const struct bytes *pieces, size_t count, uint8_t out[SIGNATURE_SHA256_SIZE]);
 
 /* A key that was expanded once; duplicated cheaply for each message.  NULL for an empty key. */
@@ -19,13 +19,13 @@ struct signature_key;
 struct signature_key *signature_key_new(struct bytes key, struct error *error);
 void signature_key_free(struct signature_key *key);
 
-/* HMAC-SHA256 (RFC 2104) of one message, fed in pieces. */
+/* HMAC-SHA256 (RFC 2104) of one message, fed in pieces.  It keeps nothing of the key object.  NULL without memory. */
 struct signature_mac;
 struct signature_mac *signature_mac_new(const struct signature_key *key);
 void signature_mac_update(struct signature_mac *mac, const void *data, size_t size);
 /* Ends the message; the mac may then be freed or re-used through signature_mac_reset. */
 void signature_mac_final(struct signature_mac *mac, uint8_t out[SIGNATURE_SHA256_SIZE]);
-/* Begins a new message under (possibly) another key without allocating. */
+/* Begins a new message under (possibly) another key, re-using the mac; false without memory. */
 bool signature_mac_reset(struct signature_mac *mac, const struct signature_key *key);
 void signature_mac_free(struct signature_mac *mac);
 

@@ -35,7 +35,7 @@ void buffer_close(struct buffer *b);
 void buffer_clear(struct buffer *b);
 
 /* Appending returns nothing: after a failure (over max, no memory) the buffer is empty, stays failed and further
- * appends do nothing; read the outcome once, with buffer_ok. */
+ * appends do nothing; read the outcome once, with buffer_ok.  What is appended must not lie in the buffer itself. */
 void buffer_append(struct buffer *b, const void *data, size_t size);
 void buffer_bytes(struct buffer *b, struct bytes bytes);
 void buffer_text(struct buffer *b, const char *text);

@@ -3,20 +3,22 @@
 #pragma once
 #include "buffer.h"
 
-/* Whole text must be a plain decimal (optional '-'), within [min, max].  No spaces, no '+'. */
+/* Whole text must be a plain decimal (optional '-'), within [min, max].  No spaces, no '+'; leading zeros are fine. */
 bool text_parse_int64(struct bytes text, int64_t min, int64_t max, int64_t *out);
 /* "4096", "64KiB", "1MiB", "2GiB" -> bytes. */
 bool text_parse_size(struct bytes text, int64_t *bytes);
 /* "250ms", "4s", "5m", "2h", "7d"; a bare "0" is zero, any other bare number is refused -> milliseconds. */
 bool text_parse_duration(struct bytes text, int64_t *ms);
 
-/* RFC 3339 UTC with microseconds, "2026-11-23T12:00:00.123456Z" (27 characters + NUL). */
+/* RFC 3339 UTC with microseconds, "2026-11-23T12:00:00.123456Z" (27 characters + NUL).  A moment outside the years
+ * 0 to 9999 prints as the nearest end of them. */
 enum { TEXT_TIME_SIZE = 28 };
 void text_format_time(int64_t wall_us, char out[TEXT_TIME_SIZE]);
 /* The form of the published WebhookTriggerResult: "+00:00" in place of "Z" (32 characters + NUL). */
 enum { TEXT_TIME_OFFSET_SIZE = 33 };
 void text_format_time_offset(int64_t wall_us, char out[TEXT_TIME_OFFSET_SIZE]);
-/* Any RFC 3339 date-time with 0-9 fraction digits and Z or a numeric offset -> microseconds since 1970. */
+/* Any RFC 3339 date-time with 0-9 fraction digits and Z or a numeric offset -> microseconds since 1970 (further digits
+ * are dropped).  The second 60 is allowed at the end of a UTC day and counts as the first of the next. */
 bool text_parse_time(struct bytes text, int64_t *wall_us);
 
 /* UUIDv7 (RFC 9562) from a wall clock and ten random bytes: 36 characters + NUL. */
@@ -25,11 +27,12 @@ void text_uuid7(int64_t wall_us, const uint8_t random[10], char out[TEXT_UUID_SI
 
 /* Lower-case hex of `size` bytes; out holds 2 * size + 1. */
 void text_hex(const void *data, size_t size, char *out);
-/* Strict: exactly 2 * size lower-case hex digits. */
+/* Strict: exactly 2 * size lower-case hex digits.  After false the contents of `out` mean nothing. */
 bool text_unhex(struct bytes text, void *out, size_t size);
 /* RFC 4648 base64 with padding, appended to `out`. */
 void text_base64(struct bytes data, struct buffer *out);
-/* Strict: standard alphabet, full padding, no white space, zero trailing bits. */
+/* Strict: standard alphabet, full padding, no white space, zero trailing bits.  False leaves `out` as it was, except
+ * when `out` itself failed. */
 bool text_unbase64(struct bytes text, struct buffer *out);
 
 /* ASCII only; locale never matters. */
@@ -39,3 +42,13 @@ bool text_starts_with_ignore_case(struct bytes text, const char *prefix);
 bool text_is_agent_id(struct bytes text);
 /* True if the bytes are valid UTF-8 (RFC 3629). */
 bool text_is_utf8(struct bytes text);
+/* Length of the valid UTF-8 sequence (RFC 3629) that `text` begins with; 0 when there is none. */
+size_t text_utf8_next(struct bytes text);
+
+/* How many leading bytes may stand in a JSON string as they are: valid UTF-8, no control byte (0x7F included, for
+ * terminals), no '"' and no '\\'. */
+size_t text_json_plain(struct bytes text);
+/* The escape for one byte that text_json_plain stopped at, NUL-terminated: "\n", "\u001b", or U+FFFD for a byte that
+ * is not UTF-8.  Returns its length. */
+enum { TEXT_ESCAPE_SIZE = 8 };
+size_t text_json_escape(uint8_t byte, char out[TEXT_ESCAPE_SIZE]);

@@ -1,0 +1,535 @@
+/* http_server.c: requests, connections and their deadlines on top of libmicrohttpd in external epoll mode.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "http_server.h"
+#include "address.h"
+#include "clock.h"
+#include "log.h"
+#include "text.h"
+#include <assert.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    CONNECTION_MEMORY = 32 * 1024, /* headers and one read buffer; more headers get 431 from the library */
+    TARGET_MAX = CONNECTION_MEMORY,
+    HEADERS_MAX = 4096, /* cannot be reached within CONNECTION_MEMORY */
+    BACKLOG = 1024,
+};
+
+enum phase {
+    PHASE_HEADERS, /* the connection is new */
+    PHASE_BODY,
+    PHASE_WAITING, /* the request is whole; its answer is the program's business and has the program's deadline */
+    PHASE_SENDING,
+    PHASE_IDLE, /* between two requests */
+};
+
+/* A connection has one request at a time, so the request is part of it and its memory is used again. */
+struct http_request {
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    struct http_request *prev, *next; /* all connections of the server */
+    int fd;
+    enum phase phase;
+    int64_t deadline_ms; /* 0: none */
+    bool swept;          /* its socket was shut down; only the library's close is awaited */
+    bool begun, answered, suspended;
+    struct http_reply reply; /* of a resumed request, until the library asks for it */
+    void *user;
+    struct http_head head;
+    struct http_header *headers;
+    size_t header_capacity;
+    struct buffer target;
+    uintptr_t target_at; /* where the library keeps it: its neighbour tells whether a NUL cut it */
+};
+
+struct http_server {
+    struct MHD_Daemon *daemon;
+    struct http_app app;
+    struct http_request *connections;
+    int connection_count, request_count;
+    int epoll_fd, port;
+    int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
+    int64_t now_ms;      /* of this turn */
+    int64_t next_due_ms; /* no deadline is earlier; 0: there is none */
+    int64_t timed_out;
+    bool quiesced;
+    bool peek; /* libmicrohttpd before 1.0: look behind the returned strings */
+};
+
+/* Lets go of a reply that a request holds. */
+static void reply_drop(struct http_reply *reply)
+{
+    if (!reply->shared) http_reply_close(reply);
+    *reply = (struct http_reply){0};
+}
+
+/* ---- connections and their deadlines ---- */
+
+static void request_set_phase(struct http_request *r, enum phase phase)
+{
+    struct http_server *s = r->server;
+    const int64_t allowed_ms[] = {[PHASE_HEADERS] = s->header_timeout_ms,
+                                  [PHASE_BODY] = s->body_timeout_ms,
+                                  [PHASE_WAITING] = 0,
+                                  [PHASE_SENDING] = s->body_timeout_ms,
+                                  [PHASE_IDLE] = s->idle_timeout_ms};
+    r->phase = phase;
+    r->deadline_ms = allowed_ms[phase] > 0 ? s->now_ms + allowed_ms[phase] : 0;
+    if (r->deadline_ms > 0 && (s->next_due_ms == 0 || r->deadline_ms < s->next_due_ms)) s->next_due_ms = r->deadline_ms;
+}
+
+/* The library sees the shut-down socket as closed by the peer and does the rest.  The descriptor is surely still this
+ * connection's: the close is told on this very thread (notify_connection). */
+static void request_sweep(struct http_request *r)
+{
+    if (r->swept) return;
+    r->swept = true;
+    r->deadline_ms = 0;
+    shutdown(r->fd, SHUT_RDWR);
+}
+
+static void server_sweep(struct http_server *s)
+{
+    if (s->next_due_ms == 0 || s->now_ms < s->next_due_ms) return;
+    s->next_due_ms = 0;
+    for (struct http_request *r = s->connections; r; r = r->next) {
+        if (r->deadline_ms == 0) continue;
+        if (r->deadline_ms <= s->now_ms) {
+            s->timed_out++;
+            request_sweep(r);
+        } else if (s->next_due_ms == 0 || r->deadline_ms < s->next_due_ms) {
+            s->next_due_ms = r->deadline_ms;
+        }
+    }
+}
+
+static void connection_started(struct http_server *s, struct MHD_Connection *connection, void **socket_context)
+{
+    struct http_request *r = calloc(1, sizeof *r);
+    *socket_context = r;
+    if (!r) return; /* its requests are refused in request_of */
+    r->server = s;
+    r->connection = connection;
+    r->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    buffer_init(&r->target, TARGET_MAX);
+    r->next = s->connections;
+    if (r->next) r->next->prev = r;
+    s->connections = r;
+    s->connection_count++;
+    request_set_phase(r, PHASE_HEADERS);
+}
+
+static void connection_closed(struct http_server *s, struct http_request *r)
+{
+    if (!r) return;
+    if (r->next) r->next->prev = r->prev;
+    *(r->prev ? &r->prev->next : &s->connections) = r->next;
+    s->connection_count--;
+    reply_drop(&r->reply);
+    buffer_close(&r->target);
+    free(r->headers);
+    free(r);
+}
+
+static void notify_connection(void *ctx, struct MHD_Connection *connection, void **socket_context,
+                              enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        connection_started(ctx, connection, socket_context);
+    else
+        connection_closed(ctx, *socket_context);
+}
+
+static struct http_request *request_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+/* ---- the head of a request ---- */
+
+/* The only place where the target can be had whole and with its query: the library takes it apart afterwards. */
+static void *note_target(void *ctx, const char *uri, struct MHD_Connection *connection)
+{
+    (void)ctx;
+    struct http_request *r = request_of(connection);
+    if (r) {
+        buffer_clear(&r->target);
+        buffer_text(&r->target, uri);
+        r->target_at = (uintptr_t)uri;
+    }
+    return NULL;
+}
+
+static bool headers_grow(struct http_request *r)
+{
+    if (r->head.header_count < r->header_capacity) return true;
+    size_t capacity = r->header_capacity ? 2 * r->header_capacity : 16;
+    struct http_header *grown = capacity <= HEADERS_MAX ? reallocarray(r->headers, capacity, sizeof *grown) : NULL;
+    if (!grown) return false;
+    r->headers = grown;
+    r->header_capacity = capacity;
+    return true;
+}
+
+/* libmicrohttpd 0.9 puts a NUL over the colon and over both bytes of the line's end, and hands out pointers into that
+ * line.  So behind a sound value stand two NULs, and between name and value nothing but the colon's NUL and blanks.  A
+ * NUL in the value leaves text behind the first one, a bare LF the next line; a folded line moves the name elsewhere.
+ * All reads stay inside the connection's memory: a value is followed by its line's end and at least an empty line. */
+static bool header_is_torn(const char *name, size_t name_size, const char *value, size_t value_size)
+{
+    uintptr_t colon = (uintptr_t)name + name_size, begin = (uintptr_t)value;
+    if (begin <= colon || begin - colon > CONNECTION_MEMORY) return true;
+    for (const char *p = name + name_size + 1; p < value; p++)
+        if (*p != ' ' && *p != '\t') return true;
+    return value[value_size] != 0 || value[value_size + 1] != 0;
+}
+
+static enum MHD_Result collect_header(void *ctx, enum MHD_ValueKind kind, const char *name, size_t name_size,
+                                      const char *value, size_t value_size)
+{
+    (void)kind;
+    struct http_request *r = ctx;
+    if (!headers_grow(r)) {
+        r->head.torn = true;
+        return MHD_NO;
+    }
+    r->headers[r->head.header_count++] = (struct http_header){
+        .name = {(const uint8_t *)name, name_size},
+        .value = {(const uint8_t *)(value ? value : ""), value_size},
+    };
+    if (r->server->peek && (!value || header_is_torn(name, name_size, value, value_size))) r->head.torn = true;
+    return MHD_YES;
+}
+
+static void request_read_head(struct http_request *r, const char *method, const char *version)
+{
+    r->head =
+        (struct http_head){.method = bytes_of(method), .version = bytes_of(version), .target = buffer_view(&r->target)};
+    struct bytes target = r->head.target;
+    const uint8_t *query = target.size ? memchr(target.data, '?', target.size) : NULL;
+    r->head.path = query ? (struct bytes){target.data, (size_t)(query - target.data)} : target;
+    if (!buffer_ok(&r->target) || (r->server->peek && (uintptr_t)version != r->target_at + target.size + 1))
+        r->head.torn = true;
+    MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, collect_header, r);
+    r->head.headers = r->headers;
+}
+
+/* ---- the library's callbacks ---- */
+
+static enum MHD_Result request_send(struct http_request *r, struct http_reply reply)
+{
+    r->answered = true;
+    request_set_phase(r, PHASE_SENDING);
+    enum MHD_Result sent =
+        reply.response ? MHD_queue_response(r->connection, (unsigned)reply.status, reply.response) : MHD_NO;
+    reply_drop(&reply);
+    return sent;
+}
+
+/* After a callback of the program: send what it answered, or go on. */
+static enum MHD_Result request_settle(struct http_request *r)
+{
+    if (!r->reply.response && !r->answered) return MHD_YES;
+    struct http_reply reply = r->reply;
+    r->reply = (struct http_reply){0};
+    return request_send(r, reply);
+}
+
+static enum MHD_Result request_begin(struct http_request *r, const char *method, const char *version)
+{
+    struct http_server *s = r->server;
+    r->begun = true;
+    r->answered = r->suspended = false;
+    r->user = NULL;
+    s->request_count++;
+    request_read_head(r, method, version);
+    request_set_phase(r, PHASE_BODY);
+    s->app.head(s->app.ctx, r);
+    return request_settle(r);
+}
+
+static enum MHD_Result request_whole(struct http_request *r)
+{
+    struct http_server *s = r->server;
+    request_set_phase(r, PHASE_WAITING);
+    s->app.complete(s->app.ctx, r);
+    if (r->suspended) return MHD_YES; /* even if it was resumed meanwhile: the library calls again */
+    assert(r->answered);
+    return request_settle(r);
+}
+
+static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *data, size_t *size, void **context)
+{
+    (void)ctx, (void)url;
+    struct http_request *r = request_of(connection);
+    if (!r) return MHD_NO;
+    if (!*context) {
+        *context = r;
+        return request_begin(r, method, version);
+    }
+    if (*size > 0) {
+        const struct http_app *app = &r->server->app;
+        bool wanted = !app->body || app->body(app->ctx, r, data, *size);
+        *size = 0;
+        return wanted ? MHD_YES : MHD_NO;
+    }
+    if (!r->suspended) return request_whole(r);
+    r->suspended = false;
+    return request_settle(r);
+}
+
+static void notify_completed(void *ctx, struct MHD_Connection *connection, void **context,
+                             enum MHD_RequestTerminationCode code)
+{
+    (void)code;
+    struct http_server *s = ctx;
+    struct http_request *r = request_of(connection);
+    *context = NULL;
+    if (!r || !r->begun) return;
+    r->begun = false;
+    s->request_count--;
+    if (s->app.done) s->app.done(s->app.ctx, r);
+    reply_drop(&r->reply);
+    r->user = NULL;
+    if (s->quiesced)
+        request_sweep(r);
+    else
+        request_set_phase(r, PHASE_IDLE);
+}
+
+/* The parser answers what it cannot parse without calling anybody; its log is the only witness (traps 5.2). */
+__attribute__((format(printf, 2, 0))) static void hear_library(void *ctx, const char *format, va_list args)
+{
+    struct http_server *s = ctx;
+    char text[512];
+    vsnprintf(text, sizeof text, format, args);
+    size_t size = strlen(text);
+    if (size > 0 && text[size - 1] == '\n') text[size - 1] = 0;
+    if (strncmp(text, "Error processing request", strlen("Error processing request")) != 0)
+        log_event(LOG_DEBUG, "http library", log_text("message", text));
+    else if (s->app.malformed)
+        s->app.malformed(s->app.ctx, text);
+}
+
+/* Paths are compared as they were sent. */
+static size_t keep_escapes(void *ctx, struct MHD_Connection *connection, char *text)
+{
+    (void)ctx, (void)connection;
+    return strlen(text);
+}
+
+/* ---- the server ---- */
+
+static int listen_on(const char *listen_text, int *port, struct error *error)
+{
+    struct sockaddr_storage address;
+    socklen_t size;
+    if (!address_parse_listen(listen_text, &address, &size, error)) return -1;
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        error_set_errno(error, errno, "socket for %s", listen_text);
+        return -1;
+    }
+    int on = 1, off = 0;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (address.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, BACKLOG) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+        error_set_errno(error, errno, "listen on %s", listen_text);
+        close(fd);
+        return -1;
+    }
+    *port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                                : ((struct sockaddr_in *)&address)->sin_port);
+    return fd;
+}
+
+static bool server_start(struct http_server *s, const struct http_server_settings *settings, int fd,
+                         struct error *error)
+{
+    s->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, s,
+        MHD_OPTION_EXTERNAL_LOGGER, hear_library, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)settings->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_NOTIFY_CONNECTION, notify_connection, s, MHD_OPTION_NOTIFY_COMPLETED, notify_completed, s,
+        MHD_OPTION_URI_LOG_CALLBACK, note_target, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    if (!s->daemon) return error_set(error, ERROR_IO, "libmicrohttpd did not start on %s", settings->listen);
+    s->epoll_fd = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    return true;
+}
+
+struct http_server *http_server_new(const struct http_server_settings *settings, const struct http_app *app,
+                                    struct error *error)
+{
+    struct http_server *s = calloc(1, sizeof *s);
+    if (!s) {
+        error_set(error, ERROR_MEMORY, "no memory for the server on %s", settings->listen);
+        return NULL;
+    }
+    s->app = *app;
+    s->header_timeout_ms = settings->header_timeout_ms;
+    s->body_timeout_ms = settings->body_timeout_ms;
+    s->idle_timeout_ms = settings->idle_timeout_ms;
+    s->now_ms = clock_monotonic_ms();
+    s->peek = strncmp(MHD_get_version(), "0.9.", 4) == 0;
+    int fd = listen_on(settings->listen, &s->port, error);
+    if (fd < 0) goto no_socket;
+    if (!server_start(s, settings, fd, error)) goto no_daemon;
+    return s;
+no_daemon:
+    close(fd);
+no_socket:
+    free(s);
+    return NULL;
+}
+
+int http_server_port(const struct http_server *s)
+{
+    return s->port;
+}
+
+int http_server_fd(const struct http_server *s)
+{
+    return s->epoll_fd;
+}
+
+int http_server_timeout_ms(const struct http_server *s, int64_t now_ms)
+{
+    MHD_UNSIGNED_LONG_LONG library_ms;
+    int64_t wait_ms = MHD_get_timeout(s->daemon, &library_ms) == MHD_YES ? (int64_t)library_ms : -1;
+    if (s->next_due_ms > 0) {
+        int64_t due_ms = s->next_due_ms > now_ms ? s->next_due_ms - now_ms : 0;
+        wait_ms = wait_ms < 0 || due_ms < wait_ms ? due_ms : wait_ms;
+    }
+    return wait_ms > 3600 * 1000 ? 3600 * 1000 : (int)wait_ms;
+}
+
+void http_server_run(struct http_server *s, int64_t now_ms)
+{
+    s->now_ms = now_ms;
+    server_sweep(s);
+    MHD_run(s->daemon);
+}
+
+int http_server_connections(const struct http_server *s)
+{
+    return s->connection_count;
+}
+
+int http_server_requests(const struct http_server *s)
+{
+    return s->request_count;
+}
+
+int64_t http_server_timed_out(const struct http_server *s)
+{
+    return s->timed_out;
+}
+
+void http_server_quiesce(struct http_server *s)
+{
+    if (s->quiesced) return;
+    s->quiesced = true;
+    int fd = MHD_quiesce_daemon(s->daemon);
+    if (fd != MHD_INVALID_SOCKET) close(fd);
+    for (struct http_request *r = s->connections; r; r = r->next)
+        if (!r->begun) request_sweep(r);
+}
+
+void http_server_free(struct http_server *s)
+{
+    if (!s) return;
+    MHD_stop_daemon(s->daemon);
+    free(s);
+}
+
+/* ---- requests and replies ---- */
+
+const struct http_head *http_request_head(const struct http_request *r)
+{
+    return &r->head;
+}
+
+const struct sockaddr *http_request_peer(const struct http_request *r)
+{
+    return MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+}
+
+void *http_request_user(const struct http_request *r)
+{
+    return r->user;
+}
+
+void http_request_set_user(struct http_request *r, void *user)
+{
+    r->user = user;
+}
+
+struct bytes http_request_header(const struct http_request *r, const char *name, size_t *count)
+{
+    struct bytes wanted = bytes_of(name), found = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < r->head.header_count; i++) {
+        const struct http_header *h = &r->head.headers[i];
+        if (h->name.size == wanted.size && text_equal_ignore_case(h->name, wanted)) {
+            found = h->value;
+            n++;
+        }
+    }
+    if (count) *count = n;
+    return found;
+}
+
+void http_request_answer(struct http_request *r, struct http_reply reply)
+{
+    assert(!r->answered);
+    r->answered = true;
+    r->reply = reply;
+}
+
+void http_request_suspend(struct http_request *r)
+{
+    assert(r->phase == PHASE_WAITING && !r->answered && !r->suspended);
+    r->suspended = true;
+    MHD_suspend_connection(r->connection);
+}
+
+void http_request_resume(struct http_request *r, struct http_reply reply)
+{
+    assert(r->suspended && !r->answered);
+    r->answered = true;
+    r->reply = reply;
+    MHD_resume_connection(r->connection);
+}
+
+struct http_reply http_reply_new(int status, struct bytes body, const struct http_reply_header *headers, size_t count,
+                                 bool shared)
+{
+    struct http_reply reply = {.status = status, .shared = shared};
+    /* A copy is asked for, so the library only reads. */
+    reply.response = MHD_create_response_from_buffer(
+        body.size, (void *)(uintptr_t)(body.data ? (const void *)body.data : ""), MHD_RESPMEM_MUST_COPY);
+    for (size_t i = 0; reply.response && i < count; i++) {
+        if (MHD_add_response_header(reply.response, headers[i].name, headers[i].value) == MHD_YES) continue;
+        MHD_destroy_response(reply.response);
+        reply.response = NULL;
+    }
+    return reply;
+}
+
+void http_reply_close(struct http_reply *reply)
+{
+    if (reply->response) MHD_destroy_response(reply->response);
+    *reply = (struct http_reply){0};
+}

@@ -1,0 +1,107 @@
+/* http_server.h: libmicrohttpd in one place: requests with streamed bodies, suspend and resume, slow senders, drain.
+ * It runs inside the caller's epoll and knows no thread of its own.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "buffer.h"
+#include "error.h"
+
+/* The life of a request, all on the caller's loop thread:
+ *
+ *   head ──▶ body* ──▶ complete ──▶ answered ──▶ done
+ *     │ answer here:       │ suspend here, resume later with the answer
+ *     ▼ closes             ▼
+ *
+ * libmicrohttpd takes an answer only in `head` (it then closes the connection, for the body is unread) or in `complete`
+ * (traps 5.1); this interface offers no third place. */
+struct http_server;
+struct http_request;
+struct MHD_Response;
+struct sockaddr;
+
+/* Views into the connection's memory: they live until `done`. */
+struct http_header {
+    struct bytes name, value;
+};
+struct http_head {
+    struct bytes method, target /* as sent, with the query */, path /* target up to '?' */, version;
+    const struct http_header *headers;
+    size_t header_count;
+    /* The bytes behind the strings that libmicrohttpd 0.9 returns show a NUL, a folded line or a bare LF (traps 5.2);
+     * never set with 1.0, whose parser refuses these itself. */
+    bool torn;
+};
+
+/* An answer.  A shared one may answer any number of requests and is closed at the end by whoever made it; any other
+ * answers exactly one request, which owns it from then on. */
+struct http_reply {
+    struct MHD_Response *response; /* NULL: no memory for it; answering with it closes the connection */
+    int status;
+    bool shared;
+};
+struct http_reply_header {
+    const char *name, *value;
+};
+/* The body is copied.  `headers` may be NULL, `count` is their number. */
+struct http_reply http_reply_new(int status, struct bytes body, const struct http_reply_header *headers, size_t count,
+                                 bool shared);
+/* For shared replies, at the end, and for replies that were never handed to a request.  Legal twice. */
+void http_reply_close(struct http_reply *reply);
+
+struct http_app {
+    void *ctx;
+    /* The headers are here.  May answer, which closes the connection once the answer is sent. */
+    void (*head)(void *ctx, struct http_request *r);
+    /* A piece of the body.  False: drop the connection without an answer.  NULL: bodies are thrown away. */
+    bool (*body)(void *ctx, struct http_request *r, const void *data, size_t size);
+    /* The request is whole: answer or suspend. */
+    void (*complete)(void *ctx, struct http_request *r);
+    /* The request is over, answered or not; once for each `head`.  NULL: nobody cares. */
+    void (*done)(void *ctx, struct http_request *r);
+    /* libmicrohttpd's parser refused a request by itself; `text` says why.  NULL: nobody cares. */
+    void (*malformed)(void *ctx, const char *text);
+};
+
+struct http_server_settings {
+    const char *listen; /* "127.0.0.1:8080", "[::]:8080" (IPv4 too), port 0: any */
+    int64_t connections_max;
+    int64_t header_timeout_ms; /* from the connection's begin to the end of its first headers */
+    int64_t body_timeout_ms;   /* from there to the end of the body; also for taking the answer */
+    int64_t idle_timeout_ms;   /* between two requests; includes the second one's headers */
+};
+
+/* Listens at once.  `app` is copied. */
+struct http_server *http_server_new(const struct http_server_settings *settings, const struct http_app *app,
+                                    struct error *error);
+int http_server_port(const struct http_server *s);
+/* Watch it for reading ... */
+int http_server_fd(const struct http_server *s);
+/* ... and call http_server_run when it is readable, after any http_resume, or when this many ms have passed (-1:
+ * never). */
+int http_server_timeout_ms(const struct http_server *s, int64_t now_ms);
+void http_server_run(struct http_server *s, int64_t now_ms);
+
+int http_server_connections(const struct http_server *s);
+/* Requests between `head` and `done`. */
+int http_server_requests(const struct http_server *s);
+/* Connections that ran out of time so far. */
+int64_t http_server_timed_out(const struct http_server *s);
+/* Stops listening; connections are closed as soon as they have no request. */
+void http_server_quiesce(struct http_server *s);
+/* Every suspended request must have been resumed before, else the library ends the process (traps 5.1).  NULL is legal.
+ */
+void http_server_free(struct http_server *s);
+
+const struct http_head *http_request_head(const struct http_request *r);
+/* The socket's peer; AF_INET or AF_INET6. */
+const struct sockaddr *http_request_peer(const struct http_request *r);
+/* The program's own data of this request; NULL in `head`. */
+void *http_request_user(const struct http_request *r);
+void http_request_set_user(struct http_request *r, void *user);
+/* The last header of that name (any case), or data NULL; *count is how many there are (NULL: don't care). */
+struct bytes http_request_header(const struct http_request *r, const char *name, size_t *count);
+
+/* In `head` or `complete`, once. */
+void http_request_answer(struct http_request *r, struct http_reply reply);
+/* In `complete`: the answer comes later through http_request_resume, which may be called before `complete` returns. */
+void http_request_suspend(struct http_request *r);
+void http_request_resume(struct http_request *r, struct http_reply reply);

@@ -19,7 +19,8 @@ struct log_field {
     } as;
 };
 
-/* Call once before the first thread; fd is written with one write(2) a line, dropped and counted if it would block. */
+/* Call once before the first thread; fd is written with one write(2) a line, dropped and counted if it would block or
+ * takes only a part.  Without a call: info, logfmt, stderr. */
 void log_init(enum log_level level, enum log_format format, int fd);
 void log_set_level(enum log_level level);
 bool log_level_parse(const char *name, enum log_level *out);
@@ -48,8 +49,9 @@ static inline struct log_field log_bool(const char *key, bool value)
     return (struct log_field){.key = key, .kind = LOG_BOOL, .as.boolean = value};
 }
 
-/* One line: time, level, event (a short fixed phrase), then the fields.  Values are escaped and cut at 1 KiB each;
- * never hand it a secret or a body.  A line over 8 KiB is cut. */
+/* One line: time, level, event (a short fixed phrase), then the fields.  Values are escaped and cut at 1 KiB each
+ * ("..." at the end says so); never hand it a secret or a body.  A field that would take the line over 8 KiB and those
+ * behind it give way to cut=true.  Keys are constants of the code: plain words.  Allocates nothing, keeps errno. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count);
 
 /* log_event(LOG_INFO, "topic checked", log_text("topic", name), log_int("partitions", n)); at least one field. */

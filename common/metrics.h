@@ -10,7 +10,7 @@ struct metric_def {
     const char *name;   /* "drawbridge_ingress_requests_total" */
     const char *labels; /* "outcome=\"accepted\"", or NULL */
     enum metric_kind kind;
-    const char *help;
+    const char *help;   /* one line, without backslashes; of a name's first row */
 };
 
 struct metrics;
@@ -22,6 +22,7 @@ void metrics_free(struct metrics *m);
 void metrics_add(struct metrics *m, size_t index, int64_t n);
 void metrics_set(struct metrics *m, size_t index, int64_t value);
 void metrics_observe_us(struct metrics *m, size_t index, int64_t duration_us);
+/* Of a histogram: how many observations. */
 int64_t metrics_get(const struct metrics *m, size_t index);
 /* Appends everything in Prometheus text form. */
 void metrics_write(const struct metrics *m, struct buffer *out);

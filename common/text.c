@@ -42,6 +42,22 @@ bool text_parse_int64(struct bytes text, int64_t min, int64_t max, int64_t *out)
     return true;
 }
 
+size_t text_format_int64(int64_t value, char out[TEXT_INT64_SIZE])
+{
+    char digits[20];
+    size_t n = 0, size = 0;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        digits[n++] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (value < 0) out[size++] = '-';
+    while (n > 0)
+        out[size++] = digits[--n];
+    out[size] = '\0';
+    return size;
+}
+
 struct unit {
     const char *name;
     int64_t factor;

@@ -5,6 +5,9 @@
 
 /* Whole text must be a plain decimal (optional '-'), within [min, max].  No spaces, no '+'; leading zeros are fine. */
 bool text_parse_int64(struct bytes text, int64_t min, int64_t max, int64_t *out);
+/* Decimal, NUL-terminated; returns the length.  For paths too hot for printf. */
+enum { TEXT_INT64_SIZE = 21 };
+size_t text_format_int64(int64_t value, char out[TEXT_INT64_SIZE]);
 /* "4096", "64KiB", "1MiB", "2GiB" -> bytes. */
 bool text_parse_size(struct bytes text, int64_t *bytes);
 /* "250ms", "4s", "5m", "2h", "7d"; a bare "0" is zero, any other bare number is refused -> milliseconds. */
@@ -45,10 +48,10 @@ bool text_is_utf8(struct bytes text);
 /* Length of the valid UTF-8 sequence (RFC 3629) that `text` begins with; 0 when there is none. */
 size_t text_utf8_next(struct bytes text);
 
-/* How many leading bytes may stand in a JSON string as they are: valid UTF-8, no control byte (0x7F included, for
- * terminals), no '"' and no '\\'. */
+/* How many leading bytes may stand in a JSON string as they are: valid UTF-8, no '"', no backslash, no control character
+ * (U+007F to U+009F included, for the sake of terminals that show a log). */
 size_t text_json_plain(struct bytes text);
-/* The escape for one byte that text_json_plain stopped at, NUL-terminated: "\n", "\u001b", or U+FFFD for a byte that
- * is not UTF-8.  Returns its length. */
+/* Writes the escape for the character that text_json_plain stopped at, NUL-terminated: \n, \u001b, or U+FFFD for a byte
+ * that is not UTF-8.  Takes that character off `text` and returns the length of the escape. */
 enum { TEXT_ESCAPE_SIZE = 8 };
-size_t text_json_escape(uint8_t byte, char out[TEXT_ESCAPE_SIZE]);
+size_t text_json_escape(struct bytes *text, char out[TEXT_ESCAPE_SIZE]);

@@ -41,32 +41,66 @@ bool text_is_utf8(struct bytes text)
     return true;
 }
 
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+
+/* A nonzero result marks a byte equal to `b` (below the mark, borrows may set further marks). */
+static uint64_t mark_equal(uint64_t word, uint8_t b)
+{
+    uint64_t zero = word ^ EACH_BYTE(b);
+    return (zero - EACH_BYTE(0x01)) & ~zero;
+}
+
+/* Are these eight bytes ASCII that a JSON string may hold as it is? */
+static bool eight_plain(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    uint64_t control = (word - EACH_BYTE(0x20)) & ~word;
+    uint64_t marks = word | control | mark_equal(word, '"') | mark_equal(word, '\\') | mark_equal(word, 0x7F);
+    return (marks & EACH_BYTE(0x80)) == 0;
+}
+
+/* U+0080 to U+009F, which some terminals obey. */
+static bool is_c1_control(struct bytes text)
+{
+    return text.size >= 2 && text.data[0] == 0xC2 && text.data[1] >= 0x80 && text.data[1] <= 0x9F;
+}
+
 size_t text_json_plain(struct bytes text)
 {
     size_t at = 0;
     while (at < text.size) {
-        uint8_t c = text.data[at];
-        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7F) break;
-        size_t n = c < 0x80 ? 1 : text_utf8_next((struct bytes){text.data + at, text.size - at});
+        struct bytes rest = {text.data + at, text.size - at};
+        uint8_t c = rest.data[0];
+        if (rest.size >= 8 && eight_plain(rest.data)) {
+            at += 8;
+            continue;
+        }
+        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7F || is_c1_control(rest)) break;
+        size_t n = text_utf8_next(rest);
         if (n == 0) break;
         at += n;
     }
     return at;
 }
 
-size_t text_json_escape(uint8_t byte, char out[TEXT_ESCAPE_SIZE])
+size_t text_json_escape(struct bytes *text, char out[TEXT_ESCAPE_SIZE])
 {
     static const char short_forms[] = "\"\"\\\\\bb\ff\nn\rr\tt";
     static const char digits[] = "0123456789abcdef";
-    if (byte >= 0x80) { /* not UTF-8: U+FFFD stands in */
+    size_t used = is_c1_control(*text) ? 2 : 1;
+    uint8_t c = text->data[used - 1];
+    text->data += used;
+    text->size -= used;
+    if (c >= 0x80 && used == 1) { /* not UTF-8: U+FFFD stands in */
         memcpy(out, "\xEF\xBF\xBD", 4);
         return 3;
     }
-    for (const char *pair = short_forms; *pair; pair += 2) {
-        if ((uint8_t)pair[0] != byte) continue;
+    for (const char *pair = short_forms; *pair && used == 1; pair += 2) {
+        if ((uint8_t)pair[0] != c) continue;
         memcpy(out, (char[]){'\\', pair[1], '\0'}, 3);
         return 2;
     }
-    memcpy(out, (char[]){'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15], '\0'}, 7);
+    memcpy(out, (char[]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15], '\0'}, 7);
     return 6;
 }

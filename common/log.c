@@ -1,0 +1,226 @@
+/* log.c: builds each line on the stack and hands it over with one write.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "log.h"
+#include "clock.h"
+#include "text.h"
+#include <errno.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 8192, LINE_TAIL_BYTES = 16, VALUE_MAX_BYTES = 1024 };
+
+/* The one mutable global of the code base.  format and fd are set before the first thread starts. */
+static struct {
+    atomic_int level;
+    enum log_format format;
+    int fd;
+    _Atomic int64_t dropped;
+} the_log = {.level = LOG_INFO, .format = LOG_LOGFMT, .fd = STDERR_FILENO};
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+enum { LEVELS = sizeof level_names / sizeof level_names[0] };
+
+void log_init(enum log_level level, enum log_format format, int fd)
+{
+    the_log.format = format;
+    the_log.fd = fd;
+    log_set_level(level);
+}
+
+void log_set_level(enum log_level level)
+{
+    atomic_store_explicit(&the_log.level, (int)level, memory_order_relaxed);
+}
+
+bool log_level_parse(const char *name, enum log_level *out)
+{
+    for (int i = 0; i < LEVELS; i++) {
+        if (strcmp(name, level_names[i]) != 0) continue;
+        *out = (enum log_level)i;
+        return true;
+    }
+    return false;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return (int)level >= atomic_load_explicit(&the_log.level, memory_order_relaxed);
+}
+
+int64_t log_dropped(void)
+{
+    return atomic_load_explicit(&the_log.dropped, memory_order_relaxed);
+}
+
+struct line {
+    bool json;
+    bool full; /* something did not fit */
+    size_t size;
+    char text[LINE_MAX_BYTES];
+};
+
+static void put(struct line *l, const void *data, size_t size)
+{
+    if (size > sizeof l->text - LINE_TAIL_BYTES - l->size) {
+        l->full = true;
+        return;
+    }
+    memcpy(l->text + l->size, data, size);
+    l->size += size;
+}
+
+static void put_cstr(struct line *l, const char *text)
+{
+    put(l, text, strlen(text));
+}
+
+static void put_quoted(struct line *l, struct bytes value)
+{
+    char escape[TEXT_ESCAPE_SIZE];
+    put(l, "\"", 1);
+    while (value.size > 0) {
+        size_t plain = text_json_plain(value);
+        put(l, value.data, plain);
+        value.data += plain;
+        value.size -= plain;
+        if (value.size > 0) put(l, escape, text_json_escape(&value, escape));
+    }
+    put(l, "\"", 1);
+}
+
+/* May the value stand without quotes in logfmt? */
+static bool is_bare(struct bytes value)
+{
+    for (size_t i = 0; i < value.size; i++)
+        if (value.data[i] == ' ' || value.data[i] == '=') return false;
+    return value.size > 0 && text_json_plain(value) == value.size;
+}
+
+static void put_value(struct line *l, struct bytes value)
+{
+    if (!l->json && value.size <= VALUE_MAX_BYTES && is_bare(value)) {
+        put(l, value.data, value.size);
+        return;
+    }
+    bool cut = value.size > VALUE_MAX_BYTES;
+    if (cut) {
+        value.size = VALUE_MAX_BYTES;
+        for (int i = 0; i < 3 && (value.data[value.size] & 0xC0) == 0x80; i++)
+            value.size--;
+    }
+    put_quoted(l, value);
+    if (cut && !l->full) {
+        l->size--;
+        put_cstr(l, "...\"");
+    }
+}
+
+static void put_double(struct line *l, double number)
+{
+    char text[32];
+    if (l->json && !isfinite(number)) {
+        put_cstr(l, "null");
+        return;
+    }
+    int size = snprintf(text, sizeof text, "%.9g", number);
+    put(l, text, (size_t)size);
+}
+
+static void put_int(struct line *l, int64_t value)
+{
+    char text[TEXT_INT64_SIZE];
+    put(l, text, text_format_int64(value, text));
+}
+
+static void put_key(struct line *l, const char *key)
+{
+    if (l->json) {
+        put_cstr(l, ",\"");
+        put_cstr(l, key);
+        put_cstr(l, "\":");
+    } else {
+        put_cstr(l, " ");
+        put_cstr(l, key);
+        put_cstr(l, "=");
+    }
+}
+
+static void put_field(struct line *l, const struct log_field *f)
+{
+    put_key(l, f->key);
+    switch (f->kind) {
+    case LOG_TEXT:
+        if (f->as.text)
+            put_value(l, bytes_of(f->as.text));
+        else
+            put_cstr(l, "null");
+        break;
+    case LOG_BYTES: put_value(l, f->as.bytes); break;
+    case LOG_INTEGER: put_int(l, f->as.integer); break;
+    case LOG_DOUBLE: put_double(l, f->as.number); break;
+    case LOG_BOOL: put_cstr(l, f->as.boolean ? "true" : "false"); break;
+    }
+}
+
+/* The date and the clock change once a second; only the six digits behind them are made anew for each line. */
+static void put_time(struct line *l)
+{
+    static _Thread_local struct {
+        int64_t second;
+        char text[TEXT_TIME_SIZE];
+    } cache = {.second = INT64_MIN};
+    int64_t now_us = clock_wall_us(), second = now_us / 1000000, us = now_us % 1000000;
+    if (second != cache.second) {
+        text_format_time(second * 1000000, cache.text);
+        cache.second = second;
+    }
+    char text[TEXT_TIME_SIZE];
+    memcpy(text, cache.text, sizeof text);
+    for (size_t i = TEXT_TIME_SIZE - 3; us > 0; i--, us /= 10)
+        text[i] = (char)('0' + us % 10);
+    put(l, text, TEXT_TIME_SIZE - 1);
+}
+
+static void put_head(struct line *l, enum log_level level, const char *event)
+{
+    put_cstr(l, l->json ? "{\"time\":\"" : "time=");
+    put_time(l);
+    put_cstr(l, l->json ? "\",\"level\":\"" : " level=");
+    put_cstr(l, level_names[level]);
+    put_cstr(l, l->json ? "\",\"event\":" : " event=");
+    put_value(l, bytes_of(event));
+}
+
+static void write_line(const struct line *l)
+{
+    ssize_t written;
+    do {
+        written = write(the_log.fd, l->text, l->size);
+    } while (written < 0 && errno == EINTR);
+    if (written != (ssize_t)l->size) atomic_fetch_add_explicit(&the_log.dropped, 1, memory_order_relaxed);
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count)
+{
+    if (!log_enabled(level)) return;
+    int errno_before = errno; /* a line in between must not change what the caller goes on to report */
+    struct line l;
+    l.json = the_log.format == LOG_JSON;
+    l.full = false;
+    l.size = 0;
+    put_head(&l, level, event);
+    for (size_t i = 0; i < count && !l.full; i++) {
+        size_t before = l.size;
+        put_field(&l, &fields[i]);
+        if (l.full) l.size = before; /* whole fields only: JSON stays JSON */
+    }
+    const char *tail = l.json ? l.full ? ",\"cut\":true}\n" : "}\n" : l.full ? " cut=true\n" : "\n";
+    size_t size = strlen(tail);
+    memcpy(l.text + l.size, tail, size); /* LINE_TAIL_BYTES keeps the room */
+    l.size += size;
+    write_line(&l);
+    errno = errno_before;
+}

@@ -126,6 +126,13 @@ void buffer_format_va(struct buffer *b, const char *format, va_list args)
     va_end(again);
 }
 
+void buffer_truncate(struct buffer *b, size_t size)
+{
+    if (size >= b->size) return;
+    b->size = size;
+    b->data[size] = 0;
+}
+
 bool buffer_ok(const struct buffer *b)
 {
     return !b->failed;

@@ -41,9 +41,13 @@ void buffer_bytes(struct buffer *b, struct bytes bytes);
 void buffer_text(struct buffer *b, const char *text);
 void buffer_byte(struct buffer *b, char byte);
 void buffer_format(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buffer_format_va(struct buffer *b, const char *format, __builtin_va_list args) __attribute__((format(printf, 2, 0)));
+void buffer_format_va(struct buffer *b, const char *format, __builtin_va_list args)
+    __attribute__((format(printf, 2, 0)));
 /* Makes room for `size` more bytes at once; false (and failed) if that cannot be. */
 bool buffer_reserve(struct buffer *b, size_t size);
+
+/* Drops everything behind the first `size` bytes; nothing happens if there are fewer. */
+void buffer_truncate(struct buffer *b, size_t size);
 
 bool buffer_ok(const struct buffer *b);
 struct bytes buffer_view(const struct buffer *b);

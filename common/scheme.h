@@ -15,6 +15,7 @@ struct scheme_set;
 /* Loads every scheme of a libconfig text; an unknown word or value is an error that names scheme and word. */
 struct scheme_set *scheme_set_load(const char *text, struct error *error);
 void scheme_set_free(struct scheme_set *set);
+/* NULL when there is no such scheme.  Lives as long as the set. */
 const struct scheme *scheme_find(const struct scheme_set *set, const char *name);
 
 const char *scheme_name(const struct scheme *s);
@@ -23,13 +24,16 @@ int64_t scheme_deadline_ms(const struct scheme *s);
 /* How long the sender may deliver the same event again: the dedupe window. */
 int64_t scheme_redelivery_s(const struct scheme *s);
 
-/* A scheme with its secrets, ready to verify; belongs to one trigger.  Takes the secrets over, also on failure. */
+/* A scheme with its secrets, ready to verify; belongs to one trigger and needs the scheme's set to stay.  Takes 1 to
+ * VERIFIER_SECRETS_MAX secrets over, also on failure, and wipes them as soon as the keys are made. */
+enum { VERIFIER_SECRETS_MAX = 4 };
 struct verifier;
 struct verifier_secret {
     char name[32]; /* "current", "previous": shown in logs and evidence in place of the secret */
     struct secret *secret;
 };
-struct verifier *verifier_new(const struct scheme *s, struct verifier_secret *secrets, size_t count, struct error *error);
+struct verifier *verifier_new(const struct scheme *s, struct verifier_secret *secrets, size_t count,
+                              struct error *error);
 void verifier_free(struct verifier *v);
 const struct scheme *verifier_scheme(const struct verifier *v);
 
@@ -48,23 +52,26 @@ enum scheme_reason {
     SCHEME_MALFORMED, /* not of the scheme's grammar, encoding or length */
     SCHEME_STALE,     /* timestamp outside the tolerance */
     SCHEME_MISMATCH,  /* no secret gives this signature */
+    SCHEME_UNABLE,    /* no memory to find out; the one reason that is ours (503) */
 };
 const char *scheme_reason_name(enum scheme_reason reason);
 
 /* One request under verification: begin with the headers, update with each piece of the body, finish for the verdict.
- * Re-usable: begin again resets it.  Every live secret is tried without early exit, in constant time. */
+ * Re-usable: begin again resets it.  Every live secret is tried without early exit, in constant time.  It keeps views
+ * of the verifier until it has finished, none of the headers.  After a begin that was not SCHEME_OK, update does
+ * nothing and finish says the same again. */
 struct verification;
 struct verification *verification_new(void);
 void verification_free(struct verification *x);
 enum scheme_reason verification_begin(struct verification *x, const struct verifier *v, struct scheme_headers headers,
                                       int64_t now_s);
 void verification_update(struct verification *x, const void *data, size_t size);
-/* On SCHEME_OK *secret_name points to the matching secret's name (lives as long as the verifier). */
+/* Ends it; on SCHEME_OK *secret_name points to the matching secret's name (lives as long as the verifier). */
 enum scheme_reason verification_finish(struct verification *x, const char **secret_name);
 
-/* Fills templates after verification; `body` may be parsed (only verified bytes).  scheme_delivery_id leaves `out` empty
- * when a token is absent; scheme_event_type then gives "drawbridge.webhook".  False: an error that is the sender's
- * fault (a pointed-at key twice, a bad id), told in `error`. */
+/* Fills templates after verification; `body` may be parsed (only verified bytes).  scheme_delivery_id leaves `out`
+ * empty when a token is absent; scheme_event_type then gives "drawbridge.webhook".  False: an error that is the
+ * sender's fault (a pointed-at key twice, a bad id), told in `error`. */
 bool scheme_delivery_id(const struct scheme *s, struct scheme_headers headers, struct bytes body, struct buffer *out,
                         struct error *error);
 bool scheme_event_type(const struct scheme *s, struct scheme_headers headers, struct bytes body, struct buffer *out,
@@ -73,4 +80,5 @@ bool scheme_event_type(const struct scheme *s, struct scheme_headers headers, st
 const char *const *scheme_identity_headers(const struct scheme *s);
 
 /* The other direction, for `drawbridge send`: appends the signature header's "Name: value" for this body. */
-bool scheme_sign(const struct verifier *v, struct bytes body, int64_t now_s, struct buffer *header_line, struct error *error);
+bool scheme_sign(const struct verifier *v, struct bytes body, int64_t now_s, struct buffer *header_line,
+                 struct error *error);

@@ -18,22 +18,25 @@ struct daemon_options {
 };
 
 struct daemon_program {
-    const char *name;                /* "drawbridge-ingress" */
-    const char *summary;             /* one sentence for --help */
-    const char *default_config_path; /* "/etc/drawbridge/ingress.cfg" */
+    const char *name;                    /* "drawbridge-ingress" */
+    const char *summary;                 /* one sentence for --help */
+    const char *default_config_path;     /* "/etc/drawbridge/ingress.cfg" */
     const struct config_option *options; /* for --help-config */
     size_t option_count;
     void (*help_config_more)(FILE *out); /* further tables (agents, triggers); may be NULL */
 };
 
 /* Parses the command line: --config PATH, --check-config, --help, --help-config, --version.  Returns false when the
- * program is to exit now with *exit_code (after --help, or a usage error that was printed). */
-bool daemon_command_line(const struct daemon_program *p, int argc, char **argv, struct daemon_options *out, int *exit_code);
+ * program is to exit now with *exit_code (after --help, or a usage error that was printed).  Main thread. */
+bool daemon_command_line(const struct daemon_program *p, int argc, char **argv, struct daemon_options *out,
+                         int *exit_code);
 
-/* Blocks all signals in this thread (threads started later inherit that), ignores SIGPIPE, switches core files off,
- * raises RLIMIT_NOFILE to its hard limit.  First thing after the command line (traps 7). */
+/* Blocks all signals but faults in this thread (threads started later inherit that), ignores SIGPIPE, forbids core
+ * files and a look into our memory by other processes, raises RLIMIT_NOFILE to its hard limit.  First thing after the
+ * command line, before any library starts a thread (traps 7). */
 bool daemon_start(struct error *error);
-/* A non-blocking signalfd for SIGTERM, SIGINT and SIGHUP. */
+/* A non-blocking signalfd for SIGTERM, SIGINT and SIGHUP, which daemon_start has blocked; -1 on error.  The caller
+ * closes it. */
 int daemon_signal_fd(struct error *error);
 /* The next pending signal of a signalfd, or 0. */
 int daemon_next_signal(int fd);

@@ -35,7 +35,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     error_set(&r->failure, kafka_error_is_credentials(code) ? ERROR_DENIED : ERROR_INTERNAL, "%s", reason);
 }
 
-static bool connect(struct kafka_reader *r, const struct kafka_settings *settings, struct error *error)
+static bool open_client(struct kafka_reader *r, const struct kafka_settings *settings, struct error *error)
 {
     rd_kafka_conf_t *conf = kafka_conf_new(settings, KAFKA_READER, error);
     if (conf == NULL) return false;
@@ -109,7 +109,7 @@ struct kafka_reader *kafka_reader_new(const struct kafka_settings *settings, con
         return NULL;
     }
     r->only = partition < 0 ? -1 : partition;
-    if (connect(r, settings, error) && start(r, topic, from, at, error)) return r;
+    if (open_client(r, settings, error) && start(r, topic, from, at, error)) return r;
     error_context(error, "read topic '%s'", topic);
     kafka_reader_free(r);
     return NULL;

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "json.h"
 #include "text.h"
+#include <endian.h>
 #include <string.h>
 
 /* What comes next.  AFTER: a value has just ended; at depth 0 that was the document. */
@@ -163,21 +164,30 @@ static bool step_literal(struct json_scanner *s, const uint8_t **at, const uint8
     return true;
 }
 
-/* Bytes that a string may not simply hold: quote, backslash, controls, everything beyond ASCII. */
-static bool stops_string(uint8_t c)
-{
-    return c == '"' || c == '\\' || c < 0x20 || c >= 0x80;
-}
-
-/* Do eight bytes hold none of those?  The usual tricks with borrows: exact in this yes-or-no form. */
-static bool eight_in_string(const uint8_t *at)
+/* How many of the eight bytes a string may simply hold, before the first quote, backslash, control or byte beyond
+ * ASCII. A borrow can set false marks only above a true one, so the lowest mark is exact. */
+static int plain_of_eight(const uint8_t *at)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
     uint64_t word;
     memcpy(&word, at, sizeof word);
+    word = le64toh(word);
     uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
     uint64_t marks = word | (word - ones * 0x20) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
-    return (marks & ones * 0x80) == 0;
+    marks &= ones * 0x80;
+    return marks ? __builtin_ctzll(marks) / 8 : 8;
+}
+
+static const uint8_t *skip_plain(const uint8_t *at, const uint8_t *end)
+{
+    while (end - at >= 8) {
+        int plain = plain_of_eight(at);
+        at += plain;
+        if (plain < 8) return at;
+    }
+    while (at < end && *at != '"' && *at != '\\' && *at >= 0x20 && *at < 0x80)
+        at++;
+    return at;
 }
 
 /* Takes the first byte of a longer UTF-8 sequence (RFC 3629); the bounds of the second keep out over-long forms,
@@ -205,11 +215,7 @@ static bool step_utf8(struct json_scanner *s, const uint8_t **at, const uint8_t 
 
 static bool step_string(struct json_scanner *s, const uint8_t **at, const uint8_t *end)
 {
-    const uint8_t *p = *at;
-    while (end - p >= 8 && eight_in_string(p))
-        p += 8;
-    while (p < end && !stops_string(*p))
-        p++;
+    const uint8_t *p = skip_plain(*at, end);
     *at = p;
     if (p == end) return true;
     if (*p >= 0x80) {
@@ -254,15 +260,13 @@ static bool step_hex(struct json_scanner *s, const uint8_t **at, const uint8_t *
     return true;
 }
 
-enum number_class { DIGIT_0, DIGIT_1_TO_9, DOT, LETTER_E, SIGN, NOT_IN_NUMBERS, NUMBER_CLASSES };
+enum { NOT_IN_NUMBERS, DIGIT_0, DIGIT_1_TO_9, DOT, LETTER_E, SIGN, NUMBER_CLASSES };
 
-static enum number_class number_class(uint8_t c)
-{
-    if (c >= '0' && c <= '9') return c == '0' ? DIGIT_0 : DIGIT_1_TO_9;
-    if (c == '.') return DOT;
-    if (c == 'e' || c == 'E') return LETTER_E;
-    return c == '+' || c == '-' ? SIGN : NOT_IN_NUMBERS;
-}
+static const uint8_t number_class[256] = {
+    ['0'] = DIGIT_0,      ['1'] = DIGIT_1_TO_9, ['2'] = DIGIT_1_TO_9, ['3'] = DIGIT_1_TO_9, ['4'] = DIGIT_1_TO_9,
+    ['5'] = DIGIT_1_TO_9, ['6'] = DIGIT_1_TO_9, ['7'] = DIGIT_1_TO_9, ['8'] = DIGIT_1_TO_9, ['9'] = DIGIT_1_TO_9,
+    ['.'] = DOT,          ['e'] = LETTER_E,     ['E'] = LETTER_E,     ['+'] = SIGN,         ['-'] = SIGN,
+};
 
 /* The number grammar of RFC 8259, section 6; 0 is "the number ends before this byte". */
 static const uint8_t number_next[][NUMBER_CLASSES] = {
@@ -284,7 +288,7 @@ static bool number_may_end(int state)
 static bool step_number(struct json_scanner *s, const uint8_t **at, const uint8_t *end)
 {
     for (; *at < end; (*at)++) {
-        uint8_t next = number_next[s->state][number_class(**at)];
+        uint8_t next = number_next[s->state][number_class[**at]];
         if (next == 0) {
             if (!number_may_end(s->state)) return fail(s, "digit expected");
             s->state = AFTER;

@@ -23,14 +23,16 @@ NAMES = {
 }
 
 DAY_MS = 24 * 3600 * 1000
+_CLEAN = {"unclean.leader.election.enable": "false"}
+# The same settings as common/kafka_topics.c; test_topics.py compares them with what `drawbridge topics create` makes.
 CONFIGS = {
-    "events": {"cleanup.policy": "delete", "retention.ms": 7 * DAY_MS},
-    "results": {"cleanup.policy": "delete", "retention.ms": 30 * DAY_MS},
-    "dead_letters": {"cleanup.policy": "delete", "retention.ms": 30 * DAY_MS, "max.message.bytes": 2 << 20},
+    "events": {"cleanup.policy": "delete", "retention.ms": 7 * DAY_MS, "max.message.bytes": 1310720, **_CLEAN},
+    "results": {"cleanup.policy": "delete", "retention.ms": 30 * DAY_MS, "max.message.bytes": 2 << 20, **_CLEAN},
+    "dead_letters": {"cleanup.policy": "delete", "retention.ms": 30 * DAY_MS, "max.message.bytes": 2 << 20, **_CLEAN},
     "journal": {"cleanup.policy": "compact", "max.message.bytes": 2 << 20, "segment.bytes": 64 << 20,
-                "segment.ms": 3600 * 1000, "min.cleanable.dirty.ratio": "0.1", "delete.retention.ms": DAY_MS},
-    "control": {"cleanup.policy": "delete", "retention.ms": 7 * DAY_MS},
-    "triggers": {"cleanup.policy": "compact"},
+                "segment.ms": 3600 * 1000, "min.cleanable.dirty.ratio": "0.1", "delete.retention.ms": DAY_MS, **_CLEAN},
+    "control": {"cleanup.policy": "delete", "retention.ms": 7 * DAY_MS, **_CLEAN},
+    "triggers": {"cleanup.policy": "compact", **_CLEAN},
 }
 
 

@@ -6,18 +6,18 @@
 
 struct uv_loop_s;
 
-struct command_limits { /* 0: inherit */
+struct command_limits {       /* 0: inherit */
     int64_t memory_max_bytes; /* RLIMIT_AS */
     int64_t cpu_max_s;        /* RLIMIT_CPU */
-    int64_t files_max;        /* RLIMIT_NOFILE */
+    int64_t files_max;        /* RLIMIT_NOFILE; 0: as inherited, but at most 1024 soft (the runner raised its own) */
     int64_t processes_max;    /* RLIMIT_NPROC */
 };
 
 /* What to start; belongs to the agent's configuration and outlives the command. */
 struct command_spec {
-    char *const *argv;      /* NULL-terminated; argv[0] is looked up in PATH of the clean environment */
-    const char *directory;  /* "" or NULL: the runner's own */
-    char *const *environment; /* extra "NAME=value", NULL-terminated; may be NULL */
+    char *const *argv;            /* NULL-terminated; argv[0] is looked up in PATH of the clean environment */
+    const char *directory;        /* "" or NULL: the runner's own */
+    char *const *environment;     /* extra "NAME=value", NULL-terminated; may be NULL */
     int64_t timeout_ms, grace_ms; /* deadline, then TERM, grace, KILL of the whole group */
     int64_t output_max_bytes;     /* of stdout; the rest is read and dropped */
     struct command_limits limits;
@@ -40,17 +40,19 @@ enum command_end {
 struct command_outcome {
     enum command_end end;
     int status;
-    struct bytes output;   /* stdout, at most output_max_bytes */
+    struct bytes output; /* stdout, at most output_max_bytes */
     bool output_truncated;
-    struct bytes error;    /* tail of stderr (at most 4 KiB, cut at a line if possible) or the spawn error */
+    struct bytes error;           /* tail of stderr (at most 4 KiB, cut at a line if possible) or the spawn error */
     int64_t started_us, ended_us; /* wall clock */
 };
 
 struct command;
 
-/* Starts the command in its own process group through our launcher (traps 6).  `input` is copied.  `done` is called once,
- * later and on the loop thread, with views that die on return; the command is freed after it.  NULL only without memory:
- * a failed spawn comes through `done` as well. */
+/* Starts the command in its own process group through our launcher (traps 6), `drawbridge-launch`: beside our own
+ * binary or in the libexec folder.  The caller's process ignores SIGPIPE, does not ignore SIGCHLD, and calls this on
+ * the thread that lives as long as the process (the death signal of the children follows the thread).  `input` is
+ * copied.  `done` is called once, later and on the loop thread, with views that die on return; the command is freed
+ * after it.  NULL only without memory: a failed spawn comes through `done` as well. */
 struct command *command_start(struct uv_loop_s *loop, const struct command_spec *spec, struct command_identity identity,
                               struct bytes input, void (*done)(void *ctx, const struct command_outcome *outcome),
                               void *ctx);
@@ -63,7 +65,3 @@ void command_stop(struct command *c);
 void command_kill(struct command *c);
 /* For callers that are about to _exit: KILL at once, no callback ever. */
 void command_abandon(struct command *c);
-
-/* True when argv[1] asks this program to be the launcher; then launcher_main never returns but by exec or _exit. */
-bool launcher_asked(int argc, char **argv);
-int launcher_main(int argc, char **argv);

@@ -271,6 +271,13 @@ static bool is_printable_ascii(struct bytes text)
     return true;
 }
 
+/* The buffer is empty after a refusal, so that nobody goes on with half an id. */
+static bool refuse(struct buffer *out, struct error *error, const char *what)
+{
+    buffer_clear(out);
+    return error_context(error, "%s", what);
+}
+
 bool scheme_delivery_id(const struct scheme *s, struct scheme_headers headers, struct bytes body, struct buffer *out,
                         struct error *error)
 {
@@ -279,12 +286,11 @@ bool scheme_delivery_id(const struct scheme *s, struct scheme_headers headers, s
     buffer_clear(out);
     if (!template_has_tokens(&s->delivery_id)) return true;
     if (!template_fill(&s->delivery_id, &source, TEMPLATE_WHOLE, out, &filled, error))
-        return error_context(error, "delivery id");
+        return refuse(out, error, "delivery id");
     struct bytes id = buffer_view(out);
     if (!filled || (id.size > 0 && id.size <= IDENTITY_SIZE_MAX && is_printable_ascii(id))) return true;
-    buffer_clear(out);
-    return error_set(error, ERROR_INVALID, "delivery id: must be 1 to %d printable ASCII characters",
-                     IDENTITY_SIZE_MAX);
+    error_set(error, ERROR_INVALID, "must be 1 to %d printable ASCII characters", IDENTITY_SIZE_MAX);
+    return refuse(out, error, "delivery id");
 }
 
 /* CloudEvents: a string without control characters. */
@@ -302,11 +308,10 @@ bool scheme_event_type(const struct scheme *s, struct scheme_headers headers, st
     bool filled = false;
     buffer_clear(out);
     if (s->event_type.count > 0 && !template_fill(&s->event_type, &source, TEMPLATE_PARTS, out, &filled, error))
-        return error_context(error, "event type");
+        return refuse(out, error, "event type");
     if (!filled) buffer_text(out, "drawbridge.webhook");
     struct bytes type = buffer_view(out);
     if (buffer_ok(out) && type.size <= IDENTITY_SIZE_MAX && is_plain_text(type)) return true;
-    buffer_clear(out);
-    return error_set(error, ERROR_INVALID, "event type: must be 1 to %d bytes of UTF-8 without control characters",
-                     IDENTITY_SIZE_MAX);
+    error_set(error, ERROR_INVALID, "must be 1 to %d bytes of UTF-8 without control characters", IDENTITY_SIZE_MAX);
+    return refuse(out, error, "event type");
 }

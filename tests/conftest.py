@@ -1,4 +1,7 @@
-"""What every test shares: the support folder, the clusters, and a bridge of its own.  SPDX-License-Identifier: Apache-2.0"""
+"""What every test shares: the support folder, the clusters, and a bridge of its own.
+
+SPDX-License-Identifier: Apache-2.0
+"""
 
 import os
 import sys

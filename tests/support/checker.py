@@ -39,7 +39,7 @@ def check(sent, accepted, events, results, runs, kills=(), order=True, commit_s=
     sent: workflow id -> agent, of everything that was ever sent.  accepted: workflow ids that were answered with 202.
     events, results: what a read_committed reader found, in partition and offset order.  runs: lines of the recorder.
     kills: (from, to) in seconds: a runner was killed (from = to), or the kill made partitions move meanwhile.  Only
-    these explain a second run of a workflow, and only while the one before it ran or had ended less than commit_s before.
+    these explain a second run of a workflow, and only while the one before it ran or had ended commit_s ago at most.
     """
     by_workflow = collections.defaultdict(list)
     for result in results:

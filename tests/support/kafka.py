@@ -331,9 +331,10 @@ def main():
     parser.add_argument("--topics", action="store_true", help="create Drawbridge's topics")
     parser.add_argument("--partitions", type=int, default=6)
     parser.add_argument("--jars", action="store_true", help="only resolve the jars and print their folder")
+    parser.add_argument("--java", action="store_true", help="only find a java that can run Kafka, and print its path")
     options = parser.parse_args()
-    if options.jars:
-        print(jars())
+    if options.jars or options.java:
+        print(jars() if options.jars else java())
         return
     began = time.monotonic()
     with KafkaCluster(options.nodes) as cluster:

@@ -28,11 +28,9 @@ static int record(int fd, const char *kind)
 
 int main(int argc, char **argv)
 {
-    if (argc < 3)
-        return 64;
+    if (argc < 3) return 64;
     int fd = open(argv[1], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || !record(fd, "start"))
-        return 75;
+    if (fd < 0 || !record(fd, "start")) return 75;
     static char input[65536];
     ssize_t got;
     while ((got = read(STDIN_FILENO, input, sizeof input)) > 0)
@@ -41,7 +39,6 @@ int main(int argc, char **argv)
     struct timespec pause = {work_ms / 1000, work_ms % 1000 * 1000000};
     nanosleep(&pause, NULL);
     printf("ok %s", variable("DRAWBRIDGE_WORKFLOW_ID"));
-    if (!record(fd, "end"))
-        return 75;
+    if (!record(fd, "end")) return 75;
     return argc > 3 ? (int)strtol(argv[3], NULL, 10) : 0;
 }

@@ -1,4 +1,7 @@
-"""The judge judged: it finds nothing in a sound history and every planted fault.  SPDX-License-Identifier: Apache-2.0"""
+"""The judge judged: it finds nothing in a sound history and every planted fault.
+
+SPDX-License-Identifier: Apache-2.0
+"""
 
 import random
 

@@ -9,19 +9,21 @@ from confluent_kafka import Producer
 from kafka import java, jars
 from topics import create_topics, java_partition, murmur2, read_topic
 
-# From Kafka's own UtilsTest.testMurmur2, as Java's signed ints.
+# From Kafka"s own UtilsTest.testMurmur2, as Java"s signed ints.
 KAFKA_UNIT_TEST = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536,
-                   b"a-little-bit-longer-string": -1486304829, b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+                   b"a-little-bit-longer-string": -1486304829,
+                   b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
                    b"abc": 479470107}
-# Partitions of six that Kafka's Java client (4.1) chose for these keys.
-JAVA_CHOSE = {'agent-0': 5, 'agent-1': 1, 'agent-2': 3, 'agent-3': 1, 'agent-4': 5, 'agent-5': 1, 'agent-6': 4, 'agent-7': 0, 'a': 4, 'triage': 0, '~._-': 3}
+# Partitions of six that Kafka"s Java client (4.1) chose for these keys.
+JAVA_CHOSE = {"agent-0": 5, "agent-1": 1, "agent-2": 3, "agent-3": 1, "agent-4": 5, "agent-5": 1,
+             "agent-6": 4, "agent-7": 0, "a": 4, "triage": 0, "~._-": 3}
 
 JAVA = """
 import org.apache.kafka.common.utils.Utils;
 public class Partition {
     public static void main(String[] keys) {
         for (String key : keys)
-            System.out.println(Utils.toPositive(Utils.murmur2(key.getBytes(java.nio.charset.StandardCharsets.UTF_8))) % 6);
+            System.out.println(Utils.toPositive(Utils.murmur2(key.getBytes())) % 6);
     }
 }
 """

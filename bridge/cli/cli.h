@@ -214,6 +214,54 @@ struct load_settings {
 };
 enum cli_exit load_run(const struct load_settings *settings, struct sender *sender);
 
+/* ---- topics.c ---- */
+
+struct kafka_admin;
+struct topics_plan {
+    int partitions, replication; /* replication 0: three, or one if there are fewer brokers */
+    int timeout_ms;
+};
+/* Creates those of the topics that do not exist; the others are left as they are. */
+bool topics_make(struct kafka_admin *admin, const struct cli_kafka *kafka, const struct topics_plan *plan,
+                 struct error *error);
+
+/* ---- results.c ---- */
+
+struct json;
+struct results_filter {
+    const char *agent_id, *workflow_id, *status; /* NULL: any */
+};
+bool results_match(const struct results_filter *filter, const struct json *result);
+/* One row of the table: what others wrote in it can do no harm to a terminal. */
+void results_row(const struct json *result, struct buffer *out);
+
+/* ---- replayed.c: an event as a replay writes it again; pure ---- */
+
+struct replay_range {
+    int partition; /* -1: all */
+    int64_t from, to;
+};
+/* "3:120-180". */
+bool replay_range_parse(const char *text, struct replay_range *out);
+
+struct replay_order {
+    const char *replay_id, *to_agent; /* to_agent NULL: the same */
+    int partition;                    /* where the event stands */
+    int64_t offset, now_us;
+};
+struct replayed {
+    struct record record; /* views the old record, the order and this struct */
+    char workflow_id[RECORD_WORKFLOW_ID_SIZE], recorded_time[32];
+    struct buffer replay_json;
+    struct record_header headers[RECORD_HEADERS_MAX];
+};
+/* The same event as a new workflow: value byte for byte, new workflow_id and recordedtime, header drawbridge-replay.
+ * The same order gives the same workflow_id.  False: the record is no event.  Close with replayed_close in any case. */
+bool replay_make(const struct record *r, const struct replay_order *order, struct replayed *out, struct error *error);
+void replayed_close(struct replayed *r);
+/* True if this record was itself written by that replay. */
+bool replay_wrote(const struct record *r, const char *replay_id);
+
 /* ---- process.c: child processes that die with us ---- */
 
 struct process {
@@ -232,22 +280,28 @@ bool process_start(struct process *p, const char *name, char *const *argv, char 
 bool process_alive(struct process *p);
 /* TERM to the group, wait up to grace_ms, KILL.  Legal when it never started. */
 void process_stop(struct process *p, int64_t grace_ms);
+/* Waits for its end; false if it still runs after wait_ms. */
+bool process_wait(struct process *p, int64_t wait_ms);
 /* Path of a program that stands next to our own executable. */
 bool process_sibling(const char *name, struct buffer *out, struct error *error);
 
 /* ---- dev_setup.c: the private folder of `dev` with the generated configuration ---- */
 
+/* schemas/examples/github-push.json and deploy/demo-agent.sh, embedded at build time. */
+extern const struct bytes dev_push, dev_agent;
+
 struct dev_setup {
-    const char *listen, *agent, *brokers, *topic_prefix;
-    char *const *command;          /* NULL-terminated; NULL: the demo agent */
-    const char *secret;            /* env: or file:, or NULL: one is made */
-    int ingress_port, runner_port; /* of the management listeners */
-    bool kept;                     /* a real Kafka: settings for durability instead of speed */
+    const struct cli_kafka *kafka;
+    const char *listen, *agent;
+    char *const *command;               /* NULL-terminated; empty: the demo agent */
+    const char *secret;                 /* env: or file:, or NULL: one is made */
+    const struct cli_list *environment; /* names of variables that the agent gets */
+    int ingress_port, runner_port;      /* of the management listeners */
 };
 struct dev_folder {
-    char path[64];
-    char secret_reference[512]; /* what the trigger and our own sender use */
-    char made_secret[65];       /* hex, or "" when the user gave one */
+    char path[256];
+    char secret_reference[1024]; /* what the trigger and our own sender use */
+    char made_secret[65];        /* hex, or "" when the user gave one */
 };
 /* Creates the folder (0700) and everything in it.  Remove it with dev_folder_remove in any case. */
 bool dev_folder_make(const struct dev_setup *setup, struct dev_folder *folder, struct error *error);
@@ -256,14 +310,44 @@ void dev_folder_remove(struct dev_folder *folder);
 void dev_quote(struct bytes text, struct buffer *out);
 /* A word for /bin/sh in single quotes. */
 void dev_shell_quote(struct bytes text, struct buffer *out);
+/* Shell lines that sign a small body and post it; a secret that the user gave stands in them by reference only. */
+void dev_curl(const struct dev_folder *folder, const char *url, struct buffer *out);
+/* "0.0.0.0:8080" -> "127.0.0.1:8080": where this machine reaches it. */
+void dev_reachable(const char *listen, struct buffer *out);
+
+/* ---- dev_daemons.c: the two daemons as children ---- */
+
+enum { DEV_INGRESS, DEV_RUNNER, DEV_DAEMONS };
+struct dev_daemon {
+    struct process process;
+    int log_fd;
+    int port; /* of its management listener */
+    bool ready;
+    char missing[256]; /* what it last said it waits for */
+};
+struct dev_daemons {
+    struct dev_daemon daemon[DEV_DAEMONS];
+    int64_t started_ms;
+};
+/* Starts both; what they log goes to ingress.log and runner.log in the folder, or to stderr if verbose.  Stop them with
+ * dev_daemons_stop in any case. */
+bool dev_daemons_start(struct dev_daemons *d, const struct dev_setup *setup, const struct dev_folder *folder,
+                       bool verbose, struct error *error);
+void dev_daemons_stop(struct dev_daemons *d);
+/* False once one of them has ended: then the tail of its log was shown. */
+bool dev_daemons_alive(struct dev_daemons *d, struct error *error);
+/* One step of the wait until both are ready, with progress on stderr; sets *ready.  False: it will not come to that. */
+bool dev_daemons_wait(struct dev_daemons *d, struct http_client *client, bool *ready, struct error *error);
 
 /* ---- dev_show.c: the way of each delivery, as the topics tell it ---- */
 
 struct dev_show;
 /* Follows events, journal and results.  from_start: the whole topics (a mock); else from this moment on. */
 struct dev_show *dev_show_new(const struct cli_kafka *kafka, bool from_start, struct error *error);
-void dev_show_free(struct dev_show *s);
-/* What was seen of a workflow so far. */
+void dev_show_free(struct dev_show *s); /* NULL is legal */
+/* How far the watched workflow has come. */
 enum dev_seen { DEV_SEEN_EVENT = 1, DEV_SEEN_RUN = 2, DEV_SEEN_RESULT = 4, DEV_SEEN_SUCCESS = 8 };
-/* Prints whatever came within timeout_ms; adds to *seen what concerns `workflow_id` (may be NULL). */
-bool dev_show_run(struct dev_show *s, int timeout_ms, const char *workflow_id, unsigned *seen, struct error *error);
+/* Prints one line on stdout for whatever comes within about timeout_ms; *seen grows by what concerns `watched`. */
+bool dev_show_run(struct dev_show *s, int timeout_ms, const char *watched, unsigned *seen, struct error *error);
+/* One such line: the time (now), a word for the kind, the sentence. */
+void dev_show_line(const char *kind, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -29,24 +29,19 @@ const struct cli_option connect_options[] = {
 const size_t connect_option_count = sizeof connect_options / sizeof connect_options[0];
 
 /* The part of the runner's configuration that the tool needs. */
-#define TOPIC(index, word, text)                                                                                       \
-    {                                                                                                                  \
-        .name = "topics." word, .kind = CONFIG_TEXT,                                                                   \
-        .offset = offsetof(struct cli_kafka, topics) + offsetof(struct kafka_topic_names, name[index]),                \
-        .default_text = text, .help = ""                                                                               \
-    }
 static const struct config_option file_options[] = {
     {.name = "kafka",
      .kind = CONFIG_TEXT_MAP,
      .offset = offsetof(struct cli_kafka, settings) + offsetof(struct kafka_settings, properties),
      .default_text = "",
      .help = ""},
-    TOPIC(TOPIC_EVENTS, "events", "drawbridge.events"),
-    TOPIC(TOPIC_RESULTS, "results", "drawbridge.results"),
-    TOPIC(TOPIC_DEAD_LETTERS, "dead_letters", "drawbridge.dead-letters"),
-    TOPIC(TOPIC_JOURNAL, "journal", "drawbridge.journal"),
-    TOPIC(TOPIC_CONTROL, "control", "drawbridge.control"),
-    TOPIC(TOPIC_TRIGGERS, "triggers", "drawbridge.triggers"),
+    KAFKA_TOPIC_OPTION(offsetof(struct cli_kafka, topics), TOPIC_EVENTS, "events", "drawbridge.events"),
+    KAFKA_TOPIC_OPTION(offsetof(struct cli_kafka, topics), TOPIC_RESULTS, "results", "drawbridge.results"),
+    KAFKA_TOPIC_OPTION(offsetof(struct cli_kafka, topics), TOPIC_DEAD_LETTERS, "dead_letters",
+                       "drawbridge.dead-letters"),
+    KAFKA_TOPIC_OPTION(offsetof(struct cli_kafka, topics), TOPIC_JOURNAL, "journal", "drawbridge.journal"),
+    KAFKA_TOPIC_OPTION(offsetof(struct cli_kafka, topics), TOPIC_CONTROL, "control", "drawbridge.control"),
+    KAFKA_TOPIC_OPTION(offsetof(struct cli_kafka, topics), TOPIC_TRIGGERS, "triggers", "drawbridge.triggers"),
 };
 enum { FILE_OPTION_COUNT = sizeof file_options / sizeof file_options[0] };
 

@@ -219,6 +219,8 @@ static bool load_open(struct load *l, struct error *error)
 
 static void load_close(struct load *l)
 {
+    while (sender_next(l->sender, INT32_MAX) != NULL)
+        continue; /* after a failure: what is still under way */
     for (int64_t i = 0; l->flights != NULL && i < l->settings->lanes.agents; i++) {
         buffer_close(&l->flights[i].url);
         buffer_close(&l->flights[i].body);

@@ -19,6 +19,7 @@ void scheme_set_free(struct scheme_set *set);
 const struct scheme *scheme_find(const struct scheme_set *set, const char *name);
 
 const char *scheme_name(const struct scheme *s);
+const char *scheme_signature_header(const struct scheme *s);
 int scheme_response_status(const struct scheme *s);
 int64_t scheme_deadline_ms(const struct scheme *s);
 /* How long the sender may deliver the same event again: the dedupe window. */
@@ -69,9 +70,10 @@ void verification_update(struct verification *x, const void *data, size_t size);
 /* Ends it; on SCHEME_OK *secret_name points to the matching secret's name (lives as long as the verifier). */
 enum scheme_reason verification_finish(struct verification *x, const char **secret_name);
 
-/* Fills templates after verification; `body` may be parsed (only verified bytes).  scheme_delivery_id leaves `out`
- * empty when a token is absent; scheme_event_type then gives "drawbridge.webhook".  False: an error that is the
- * sender's fault (a pointed-at key twice, a bad id), told in `error`. */
+/* Fills templates after verification; `body` may be parsed (only verified bytes).  `out` is emptied first.
+ * scheme_delivery_id leaves it empty when a token is absent; scheme_event_type gives "drawbridge.webhook" when none is
+ * there.  False: an error that is the sender's fault (a header or a pointed-at key twice, a bad id), told in `error`;
+ * `out` is empty then. */
 bool scheme_delivery_id(const struct scheme *s, struct scheme_headers headers, struct bytes body, struct buffer *out,
                         struct error *error);
 bool scheme_event_type(const struct scheme *s, struct scheme_headers headers, struct bytes body, struct buffer *out,

@@ -482,10 +482,7 @@ struct bytes http_request_header(const struct http_request *r, const char *name,
     size_t n = 0;
     for (size_t i = 0; i < r->head.header_count; i++) {
         const struct http_header *h = &r->head.headers[i];
-        if (h->name.size == wanted.size && text_equal_ignore_case(h->name, wanted)) {
-            found = h->value;
-            n++;
-        }
+        if (h->name.size == wanted.size && text_equal_ignore_case(h->name, wanted)) found = n++ == 0 ? h->value : found;
     }
     if (count) *count = n;
     return found;

@@ -97,7 +97,7 @@ const struct sockaddr *http_request_peer(const struct http_request *r);
 /* The program's own data of this request; NULL in `head`. */
 void *http_request_user(const struct http_request *r);
 void http_request_set_user(struct http_request *r, void *user);
-/* The last header of that name (any case), or data NULL; *count is how many there are (NULL: don't care). */
+/* The first header of that name (any case), or data NULL; *count is how many there are (NULL: don't care). */
 struct bytes http_request_header(const struct http_request *r, const char *name, size_t *count);
 
 /* In `head` or `complete`, once. */

@@ -15,7 +15,8 @@ struct manage_hooks {
 
 struct manage;
 /* Listens on "127.0.0.1:9464" or "[::1]:9464" (port 0: any; see manage_port). */
-struct manage *manage_start(const char *listen, const struct metrics *metrics, struct manage_hooks hooks, struct error *error);
+struct manage *manage_start(const char *listen, const struct metrics *metrics, struct manage_hooks hooks,
+                            struct error *error);
 int manage_port(const struct manage *m);
 int manage_fd(const struct manage *m);
 /* Milliseconds until manage_run is due even without an event, or -1. */

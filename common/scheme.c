@@ -249,6 +249,11 @@ int64_t scheme_deadline_ms(const struct scheme *s)
     return s->words.deadline_ms;
 }
 
+const char *scheme_signature_header(const struct scheme *s)
+{
+    return s->words.signature_header;
+}
+
 int64_t scheme_redelivery_s(const struct scheme *s)
 {
     return s->words.redelivery_ms / 1000;

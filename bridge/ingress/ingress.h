@@ -1,0 +1,365 @@
+/* ingress.h: the vocabulary of drawbridge-ingress, one group for each file.
+ *
+ * The way of a delivery; everything happens on the one loop thread (loop.c), so there is no lock:
+ *
+ *   http_server ── head ─────▶ webhook: gate ▶ route ▶ trigger ▶ declared length ▶ source ▶ signature header
+ *               ── body* ────▶ webhook: MAC, JSON grammar and buffer grow with the bytes received
+ *               ── complete ─▶ webhook: signature ▶ content type ▶ JSON ▶ event ▶ publisher: a ticket; suspended
+ *   publisher   ── delivery report, or the ticket's deadline, whoever is first ─▶ webhook: resumed with the answer
+ *   http_server ── done ─────▶ answer: one count, one log line; the request goes back to the pool
+ *
+ * A step returns OUTCOME_NONE (go on) or what becomes of the request; only answer.c turns that into an HTTP answer.
+ * Who owns what: the pool (struct ingress) owns requests; a request holds a reference to the trigger snapshot it began
+ * with; the publisher owns tickets, which point to requests until they are answered, never the other way round.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "address.h"
+#include "buffer.h"
+#include "config.h"
+#include "daemon.h"
+#include "error.h"
+#include "http_server.h"
+#include "json.h"
+#include "kafka.h"
+#include "manage.h"
+#include "metrics.h"
+#include "record.h"
+#include "scheme.h"
+#include "text.h"
+
+/* ---- settings.c: the option table ---- */
+
+struct settings {
+    char *listen, *prefix, *public_url;
+    struct config_list trusted_proxies;
+    int64_t body_max, inflight_body_max, connections_max;
+    int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
+    int64_t publish_deadline_ms, queue_max;
+    char *trigger_directory;
+    struct kafka_settings kafka;
+    char *events_topic;
+    char *manage_listen;
+    int log_level, log_format;
+    int64_t drain_ms;
+    /* Derived. */
+    struct network *proxies; /* trusted_proxies */
+    size_t proxy_count;
+    bool loopback; /* `listen` is reachable from this machine only */
+};
+extern const struct config_option settings_options[];
+extern const size_t settings_option_count;
+/* Reads and checks everything but the triggers; problems go to the report.  False if there were any.  settings_close
+ * frees in either case. */
+bool settings_load(struct settings *s, const char *path, struct config_report *report);
+void settings_close(struct settings *s);
+
+/* ---- gate.c: framing and header faults that libmicrohttpd lets through; pure ---- */
+
+enum known_header {
+    HEADER_HOST,
+    HEADER_CONTENT_LENGTH,
+    HEADER_TRANSFER_ENCODING,
+    HEADER_CONTENT_TYPE,
+    HEADER_CONTENT_ENCODING,
+    HEADER_EXPECT,
+    HEADER_ORIGIN,
+    HEADER_FORWARDED_FOR,
+    HEADER_TRACEPARENT,
+    HEADER_TRACESTATE,
+    HEADER_HOOK_ORIGIN, /* WebHook-Request-Origin */
+    HEADER_PREFLIGHT,   /* Access-Control-Request-Method */
+    KNOWN_HEADERS,
+};
+/* What the gate's one walk over the headers found: the first value of each known header and how many there are. */
+struct gate_facts {
+    struct {
+        struct bytes value;
+        unsigned count;
+    } header[KNOWN_HEADERS];
+    bool chunked;
+    int64_t declared; /* Content-Length, or -1 */
+};
+/* The same head gives the same verdict: NULL, or the fault as a short static phrase.  After a fault nothing more may be
+ * read from that connection (traps 5.2). */
+const char *gate_check(const struct http_head *head, struct gate_facts *facts);
+
+/* ---- admission.c: may this request in, by where it comes from; pure ---- */
+
+struct source_policy {
+    bool signed_trigger;      /* a scheme decides; the source only narrows */
+    bool check_origin;        /* compare Origin although there is a scheme */
+    bool match_all;           /* without a scheme: Origin and address, not one of them */
+    struct bytes origin_host; /* of event_source; empty: none */
+    const struct network *allowed;
+    size_t allowed_count;
+};
+/* The peer of the delivery: the socket's, or what trusted proxies say in X-Forwarded-For (all lines, from the right to
+ * the first entry that is no trusted proxy).  False: malformed. */
+bool admission_peer(const struct address *socket_peer, const struct http_head *head, const struct network *proxies,
+                    size_t proxy_count, struct address *peer);
+/* NULL when the source may deliver, else the rule that refused. */
+const char *admission_source(const struct source_policy *policy, const struct gate_facts *facts,
+                             const struct address *peer);
+/* The host of a URL, an Origin or a bare name: without scheme and port; empty when there is none. */
+struct bytes admission_host(struct bytes source);
+/* True if the media type (without parameters) is one of the patterns: whole, or with a star for its beginning or its
+ * end; never for application/cloudevents*. */
+bool admission_content_type(struct bytes content_type, char *const *patterns, size_t count);
+/* True for application/json and every +json type. */
+bool admission_is_json(struct bytes content_type);
+
+/* ---- triggers.c: agent id -> trigger; one immutable snapshot ---- */
+
+enum dedupe { DEDUPE_ID, DEDUPE_SIGNATURE, DEDUPE_BODY };
+
+struct trigger_options { /* as configured */
+    char *agent_id, *event_source, *description;
+    bool enabled;
+    struct config_list allowed_ips;
+    char *secret;
+    struct config_map metadata;
+    bool check_origin;
+    int source_match; /* "any|all" */
+    struct config_list content_types;
+    int64_t body_max;                     /* 0: the general one */
+    int dedupe;                           /* enum dedupe */
+    int64_t response_status, deadline_ms; /* 0: the scheme's */
+    char *public_url;                     /* "": the general one */
+};
+
+struct trigger {
+    struct trigger_options options;
+    struct verifier *verifier; /* NULL: no scheme */
+    struct network *allowed;
+    struct source_policy source;
+    int64_t body_max, deadline_ms;
+    int response_status;
+    struct bytes scheme_name; /* as it enters the workflow_id */
+    char *ce_source;
+    char *webhook_url;
+    struct buffer trigger_json;
+    struct buffer info_json; /* WebhookInfo */
+    /* identity headers: request name and record name ("http-..."), side by side */
+    size_t identity_count;
+    struct trigger_identity {
+        const char *request_name;
+        char *record_name;
+    } * identity;
+};
+void trigger_free(struct trigger *t);
+
+struct trigger_set;
+struct trigger_set *trigger_set_new(void);
+/* Takes the trigger over; false if its agent has one already (it then stays the caller's) or without memory. */
+bool trigger_set_add(struct trigger_set *set, struct trigger *t);
+const struct trigger *trigger_set_find(const struct trigger_set *set, struct bytes agent_id);
+size_t trigger_set_count(const struct trigger_set *set);
+struct trigger_set *trigger_set_ref(struct trigger_set *set);
+void trigger_set_unref(struct trigger_set *set); /* NULL is legal */
+
+/* ---- trigger_source.c: where triggers come from ---- */
+
+extern const struct config_option trigger_file_options[];
+extern const size_t trigger_file_option_count;
+/* Reads every *.cfg file of the directory into a new snapshot; NULL with all problems in the report if there are any.
+ * The snapshot keeps pointers into `schemes`. */
+struct trigger_set *trigger_source_load(const struct settings *settings, const struct scheme_set *schemes,
+                                        struct config_report *report);
+
+/* ---- answer.c: what can become of a request; the one answer, the one count, the one log line ---- */
+
+enum outcome {
+    OUTCOME_NONE, /* go on */
+    OUTCOME_ACCEPTED,
+    OUTCOME_INFO,
+    OUTCOME_OPTIONS,
+    OUTCOME_NOT_FOUND,
+    OUTCOME_DISABLED,
+    OUTCOME_SOURCE_REFUSED,
+    OUTCOME_UNAUTHORIZED,
+    OUTCOME_BAD_FRAMING,
+    OUTCOME_BAD_JSON,
+    OUTCOME_BAD_EVENT,
+    OUTCOME_BAD_TYPE,
+    OUTCOME_TOO_LARGE,
+    OUTCOME_BAD_METHOD,
+    OUTCOME_KAFKA_AWAY,
+    OUTCOME_QUEUE_FULL,
+    OUTCOME_MEMORY_FULL,
+    OUTCOME_DEADLINE,
+    OUTCOME_NOT_DELIVERED,
+    OUTCOME_DRAINING,
+    OUTCOME_DROPPED, /* body beyond twice the limit: closed without an answer */
+    OUTCOME_ABORTED, /* the sender went away, or was too slow */
+    OUTCOMES,
+};
+
+enum metric {
+    METRIC_REQUESTS, /* one row for each outcome but NONE */
+    METRIC_MALFORMED = METRIC_REQUESTS + OUTCOMES - 1,
+    METRIC_PRODUCE_TIME,
+    METRIC_QUEUE_BYTES,
+    METRIC_QUEUE_EVENTS,
+    METRIC_REQUESTS_INFLIGHT,
+    METRIC_BODY_BYTES,
+    METRIC_CONNECTIONS,
+    METRIC_TIMED_OUT,
+    METRIC_LATE_REPORTS,
+    METRIC_REBUILDS,
+    METRIC_RELOADS,
+    METRIC_RELOAD_FAILURES,
+    METRIC_TRIGGERS,
+    METRIC_READY,
+    METRIC_LOG_DROPPED,
+    METRICS,
+};
+struct ingress;
+struct request;
+/* The table of everything that is counted. */
+void ingress_metric_defs(struct metric_def out[METRICS]);
+/* Makes the constant answers; false without memory. */
+bool answers_open(struct ingress *in, struct error *error);
+void answers_close(struct ingress *in);
+const char *outcome_name(enum outcome o);
+/* The answer to this request, whose outcome is set. */
+struct http_reply answer_make(struct request *r);
+/* Counts and logs a request that is over. */
+void answer_record(struct request *r);
+
+/* ---- publish.c: produce, delivery report, ticket and deadline ---- */
+
+enum publish_end {
+    PUBLISH_ACKNOWLEDGED, /* the brokers have it */
+    PUBLISH_FAILED,       /* they don't, or nobody knows */
+    PUBLISH_LATE,         /* the ticket's deadline passed first */
+};
+struct publish_report {
+    enum publish_end end;
+    int partition;
+    int64_t offset;
+    const char *reason; /* static or librdkafka's; NULL when acknowledged */
+};
+
+struct publisher_settings {
+    const struct kafka_settings *kafka;
+    const char *topic;
+    int64_t queue_max;
+    struct metrics *metrics;
+    /* Each subject's one answer, by report or by deadline. */
+    void (*answered)(void *ctx, void *subject, const struct publish_report *report);
+    void *ctx;
+};
+enum publish_start { PUBLISH_STARTED, PUBLISH_AWAY, PUBLISH_QUEUE_FULL, PUBLISH_TOO_LARGE };
+
+struct publisher;
+struct publisher *publisher_new(const struct publisher_settings *settings, struct error *error);
+/* Readable when there are reports; then, and when publisher_timeout_ms has passed, call publisher_run. */
+int publisher_fd(const struct publisher *p);
+int publisher_timeout_ms(const struct publisher *p, int64_t now_ms);
+void publisher_run(struct publisher *p, int64_t now_ms);
+/* Copies the record.  PUBLISH_STARTED: `answered` will be called once with `subject`, never from inside this call. */
+enum publish_start publisher_send(struct publisher *p, const struct record *record, int64_t now_ms, int64_t deadline_ms,
+                                  void *subject);
+/* Would publisher_send start now?  Else *why, if given, is a sentence that lives until the next call. */
+bool publisher_ready(const struct publisher *p, const char **why);
+/* Wrong credentials, met before the first connection: waiting will not help (traps 2.1). */
+bool publisher_refused(const struct publisher *p, struct error *error);
+/* Records whose report is still to come. */
+size_t publisher_outstanding(const struct publisher *p);
+int64_t publisher_queue_bytes(const struct publisher *p);
+/* Answers every waiting ticket with PUBLISH_FAILED and drops the producer.  NULL is legal. */
+void publisher_free(struct publisher *p);
+
+/* ---- webhook.c: POST .../webhook as a list of steps ---- */
+
+struct request {
+    struct request *next; /* in the pool */
+    struct ingress *ingress;
+    struct http_request *http;
+    const struct http_head *head;
+    struct gate_facts facts;
+    int64_t started_us; /* monotonic */
+    struct address peer;
+    char agent_id[129];
+    struct trigger_set *triggers; /* the snapshot it began with */
+    const struct trigger *trigger;
+    enum outcome outcome;
+    const char *reason; /* of a refusal, for the log; static */
+    bool delivery;      /* a POST that nothing has refused so far */
+    bool store;         /* keep the body: it can be published as things stand */
+    bool verifying, scanning;
+    size_t body_max, received;
+    struct buffer body;
+    struct verification *verification;
+    const char *secret_name; /* that matched */
+    struct json_scanner json;
+    struct buffer event_id, event_type, tracestate;
+    struct buffer scratch; /* evidence, then the answer */
+    char workflow_id[RECORD_WORKFLOW_ID_SIZE];
+    int partition;
+    int64_t offset;
+    struct error error; /* what is told to the sender about a bad event */
+};
+
+void webhook_head(void *ctx, struct http_request *http);
+bool webhook_body(void *ctx, struct http_request *http, const void *data, size_t size);
+void webhook_complete(void *ctx, struct http_request *http);
+void webhook_done(void *ctx, struct http_request *http);
+void webhook_malformed(void *ctx, const char *text);
+void webhook_published(void *ctx, void *subject, const struct publish_report *report);
+/* Frees the pool. */
+void webhook_close(struct ingress *in);
+
+/* ---- event.c: a verified delivery as a record ---- */
+
+enum { EVENT_TRACEPARENT_SIZE = 56 };
+struct event_record {
+    struct record record; /* views this struct, the request and its trigger */
+    struct record_header headers[RECORD_HEADERS_MAX];
+    char time[TEXT_TIME_SIZE], traceparent[EVENT_TRACEPARENT_SIZE];
+};
+/* Fills r->event_id, r->workflow_id and *out.  OUTCOME_NONE, or OUTCOME_BAD_EVENT with r->error, or
+ * OUTCOME_MEMORY_FULL. */
+enum outcome event_make(struct request *r, int64_t wall_us, struct event_record *out);
+/* A W3C traceparent for this hop into out: the sender's trace if it gave a valid one (then true), else a new one of
+ * `random`.  Pure. */
+bool event_traceparent(struct bytes received, const uint8_t random[24], char out[EVENT_TRACEPARENT_SIZE]);
+
+/* ---- handshake.c: what is not a delivery: WebhookInfo, HEAD, OPTIONS ---- */
+
+enum outcome handshake_get(struct request *r);
+enum outcome handshake_options(struct request *r);
+
+/* ---- loop.c: the one epoll ---- */
+
+struct entropy {
+    uint8_t bytes[512];
+    size_t left;
+};
+
+struct ingress {
+    struct settings settings;
+    struct scheme_set *schemes;
+    struct trigger_set *triggers;
+    struct metric_def metric_defs[METRICS];
+    struct metrics *metrics;
+    struct http_server *server;
+    struct manage *manage;
+    struct publisher *publisher;
+    struct http_reply replies[OUTCOMES]; /* the constant ones */
+    struct request *pool;
+    struct entropy entropy;
+    char hostname[65];
+    int64_t body_bytes; /* unverified bytes in memory */
+    bool draining;
+};
+
+/* Builds everything but the settings, schemes and triggers; the listeners come last. */
+bool ingress_open(struct ingress *in, struct error *error);
+void ingress_close(struct ingress *in);
+/* Serves until SIGTERM or SIGINT, then drains; returns an exit code (enum daemon_exit). */
+int ingress_run(struct ingress *in);
+/* Reads the triggers again; a problem changes nothing and is logged. */
+void ingress_reload(struct ingress *in);
+/* `size` random bytes, drawn from the kernel in batches. */
+void ingress_random(struct ingress *in, void *out, size_t size);

@@ -1,0 +1,299 @@
+/* loop.c: the one epoll: senders, the producer's queue, deadlines, signals, the management listener; and the drain.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "clock.h"
+#include "ingress.h"
+#include "log.h"
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { FAREWELL_TURNS = 3 }; /* for the answers to requests that the drain gave up */
+
+struct loop {
+    struct ingress *in;
+    int epoll_fd, signal_fd;
+    int stop_signals;
+    int64_t drain_until_ms;
+};
+
+void ingress_random(struct ingress *in, void *out, size_t size)
+{
+    struct entropy *e = &in->entropy;
+    assert(size <= sizeof e->bytes);
+    if (e->left < size) {
+        /* Cannot fail for up to 256 bytes once the kernel's pool is seeded; larger reads may be cut by a signal. */
+        for (size_t done = 0; done < sizeof e->bytes;) {
+            ssize_t got = getrandom(e->bytes + done, sizeof e->bytes - done, 0);
+            done += got > 0 ? (size_t)got : 0;
+        }
+        e->left = sizeof e->bytes;
+    }
+    e->left -= size;
+    memcpy(out, e->bytes + e->left, size);
+    explicit_bzero(e->bytes + e->left, size);
+}
+
+/* ---- the management listener's questions ---- */
+
+static bool is_ready(void *ctx, struct buffer *why_not)
+{
+    struct ingress *in = ctx;
+    const char *why;
+    if (in->draining) {
+        buffer_text(why_not, "shutting down");
+        return false;
+    }
+    if (publisher_ready(in->publisher, &why)) return true;
+    buffer_text(why_not, why);
+    return false;
+}
+
+static void refresh(void *ctx)
+{
+    struct ingress *in = ctx;
+    const struct {
+        enum metric metric;
+        int64_t value;
+    } gauges[] = {
+        {METRIC_QUEUE_BYTES, publisher_queue_bytes(in->publisher)},
+        {METRIC_QUEUE_EVENTS, (int64_t)publisher_outstanding(in->publisher)},
+        {METRIC_REQUESTS_INFLIGHT, http_server_requests(in->server)},
+        {METRIC_BODY_BYTES, in->body_bytes},
+        {METRIC_CONNECTIONS, http_server_connections(in->server)},
+        {METRIC_TIMED_OUT, http_server_timed_out(in->server)},
+        {METRIC_TRIGGERS, (int64_t)trigger_set_count(in->triggers)},
+        {METRIC_READY, !in->draining && publisher_ready(in->publisher, NULL)},
+        {METRIC_LOG_DROPPED, log_dropped()},
+    };
+    for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
+        metrics_set(in->metrics, gauges[i].metric, gauges[i].value);
+}
+
+/* ---- build and tear down ---- */
+
+static bool open_publisher(struct ingress *in, struct error *error)
+{
+    const struct publisher_settings settings = {
+        .kafka = &in->settings.kafka,
+        .topic = in->settings.events_topic,
+        .queue_max = in->settings.queue_max,
+        .metrics = in->metrics,
+        .answered = webhook_published,
+        .ctx = in,
+    };
+    in->publisher = publisher_new(&settings, error);
+    return in->publisher ? true : error_context(error, "kafka");
+}
+
+static bool open_server(struct ingress *in, struct error *error)
+{
+    const struct settings *s = &in->settings;
+    const struct http_server_settings settings = {.listen = s->listen,
+                                                  .connections_max = s->connections_max,
+                                                  .header_timeout_ms = s->header_timeout_ms,
+                                                  .body_timeout_ms = s->body_timeout_ms,
+                                                  .idle_timeout_ms = s->idle_timeout_ms};
+    const struct http_app app = {.ctx = in,
+                                 .head = webhook_head,
+                                 .body = webhook_body,
+                                 .complete = webhook_complete,
+                                 .done = webhook_done,
+                                 .malformed = webhook_malformed};
+    in->server = http_server_new(&settings, &app, error);
+    return in->server ? true : error_context(error, "http");
+}
+
+static bool open_manage(struct ingress *in, struct error *error)
+{
+    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .ctx = in};
+    in->manage = manage_start(in->settings.manage_listen, in->metrics, hooks, error);
+    return in->manage != NULL;
+}
+
+bool ingress_open(struct ingress *in, struct error *error)
+{
+    if (gethostname(in->hostname, sizeof in->hostname) != 0) return error_set_errno(error, errno, "gethostname");
+    in->hostname[sizeof in->hostname - 1] = 0;
+    ingress_metric_defs(in->metric_defs);
+    in->metrics = metrics_new(in->metric_defs, METRICS);
+    if (!in->metrics) return error_set(error, ERROR_MEMORY, "no memory for the metrics");
+    return answers_open(in, error) && open_publisher(in, error) && open_manage(in, error) && open_server(in, error);
+}
+
+void ingress_close(struct ingress *in)
+{
+    publisher_free(in->publisher); /* answers whoever still waits */
+    in->publisher = NULL;
+    for (int turn = 0; in->server && turn < FAREWELL_TURNS; turn++)
+        http_server_run(in->server, clock_monotonic_ms());
+    http_server_free(in->server);
+    manage_stop(in->manage);
+    webhook_close(in);
+    answers_close(in);
+    metrics_free(in->metrics);
+    trigger_set_unref(in->triggers);
+    scheme_set_free(in->schemes);
+    settings_close(&in->settings);
+}
+
+/* ---- reload ---- */
+
+/* Each line of a report as one line of the log. */
+static void log_problems(const struct config_report *report)
+{
+    const char *line = buffer_cstr(&report->text);
+    while (*line) {
+        size_t size = strcspn(line, "\n");
+        log_event(LOG_ERROR, "trigger problem", log_bytes("problem", (struct bytes){(const uint8_t *)line, size}));
+        line += size + (line[size] == '\n');
+    }
+}
+
+void ingress_reload(struct ingress *in)
+{
+    struct config_report report;
+    config_report_init(&report);
+    struct trigger_set *fresh = trigger_source_load(&in->settings, in->schemes, &report);
+    if (fresh) {
+        trigger_set_unref(in->triggers);
+        in->triggers = fresh;
+        metrics_add(in->metrics, METRIC_RELOADS, 1);
+        log_event(LOG_INFO, "triggers reloaded", log_int("count", (int64_t)trigger_set_count(fresh)));
+    } else {
+        metrics_add(in->metrics, METRIC_RELOAD_FAILURES, 1);
+        log_problems(&report);
+        log_event(LOG_ERROR, "triggers kept as they were", log_int("problems", report.problems));
+    }
+    config_report_close(&report);
+}
+
+/* ---- the loop ---- */
+
+static bool watch(struct loop *l, int fd, struct error *error)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? true : error_set_errno(error, errno, "epoll_ctl");
+}
+
+static bool loop_open(struct loop *l, struct error *error)
+{
+    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll_fd < 0) return error_set_errno(error, errno, "epoll_create1");
+    l->signal_fd = daemon_signal_fd(error);
+    return l->signal_fd >= 0 && watch(l, l->signal_fd, error) && watch(l, http_server_fd(l->in->server), error) &&
+           watch(l, manage_fd(l->in->manage), error) && watch(l, publisher_fd(l->in->publisher), error);
+}
+
+static void loop_close(struct loop *l)
+{
+    if (l->signal_fd >= 0) close(l->signal_fd);
+    if (l->epoll_fd >= 0) close(l->epoll_fd);
+}
+
+static void begin_drain(struct loop *l)
+{
+    struct ingress *in = l->in;
+    in->draining = true;
+    l->drain_until_ms = clock_monotonic_ms() + in->settings.drain_ms;
+    http_server_quiesce(in->server);
+    log_event(LOG_INFO, "draining", log_int("requests", http_server_requests(in->server)),
+              log_int("events", (int64_t)publisher_outstanding(in->publisher)));
+}
+
+static void take_signals(struct loop *l)
+{
+    for (int signal; (signal = daemon_next_signal(l->signal_fd)) != 0;) {
+        if (signal == SIGHUP)
+            ingress_reload(l->in);
+        else if (l->stop_signals++ == 0)
+            begin_drain(l);
+    }
+}
+
+static int sooner(int a_ms, int b_ms)
+{
+    if (a_ms < 0 || b_ms < 0) return a_ms < 0 ? b_ms : a_ms;
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+static int wait_ms(const struct loop *l)
+{
+    const struct ingress *in = l->in;
+    int64_t now_ms = clock_monotonic_ms();
+    int wait = sooner(http_server_timeout_ms(in->server, now_ms), publisher_timeout_ms(in->publisher, now_ms));
+    wait = sooner(wait, manage_timeout_ms(in->manage));
+    if (in->draining) wait = sooner(wait, l->drain_until_ms > now_ms ? (int)(l->drain_until_ms - now_ms) : 0);
+    return wait;
+}
+
+/* One turn.  The order is the way of an event: reports resume requests, then the server answers them and takes new. */
+static void turn(struct loop *l)
+{
+    struct ingress *in = l->in;
+    struct epoll_event events[8];
+    int count = epoll_wait(l->epoll_fd, events, 8, wait_ms(l));
+    for (int i = 0; i < count; i++)
+        if (events[i].data.fd == l->signal_fd) take_signals(l);
+    int64_t now_ms = clock_monotonic_ms();
+    publisher_run(in->publisher, now_ms);
+    http_server_run(in->server, now_ms);
+    manage_run(in->manage);
+}
+
+static bool drained(const struct loop *l)
+{
+    const struct ingress *in = l->in;
+    return http_server_requests(in->server) == 0 && http_server_connections(in->server) == 0 &&
+           publisher_outstanding(in->publisher) == 0;
+}
+
+/* Until everything is answered and every record has its report, or the time or a second signal says enough. */
+static int drain(struct loop *l)
+{
+    while (!drained(l)) {
+        if (l->stop_signals > 1 || clock_monotonic_ms() >= l->drain_until_ms) {
+            log_event(LOG_ERROR, "stopped before everything was answered",
+                      log_int("requests", http_server_requests(l->in->server)),
+                      log_int("events", (int64_t)publisher_outstanding(l->in->publisher)));
+            return DAEMON_EXIT_FAILURE;
+        }
+        turn(l);
+    }
+    log_event(LOG_INFO, "stopped", log_text("reason", "signal"));
+    return DAEMON_EXIT_OK;
+}
+
+static int serve(struct loop *l)
+{
+    struct error error;
+    while (l->stop_signals == 0) {
+        turn(l);
+        if (publisher_refused(l->in->publisher, &error)) {
+            log_event(LOG_ERROR, "configuration", log_text("error", error.text));
+            return DAEMON_EXIT_CONFIGURATION;
+        }
+    }
+    return drain(l);
+}
+
+int ingress_run(struct ingress *in)
+{
+    struct error error;
+    struct loop l = {.in = in, .epoll_fd = -1, .signal_fd = -1};
+    int code = DAEMON_EXIT_FAILURE;
+    if (loop_open(&l, &error)) {
+        log_event(LOG_INFO, "listening", log_text("listen", in->settings.listen),
+                  log_int("port", http_server_port(in->server)), log_int("manage_port", manage_port(in->manage)),
+                  log_int("triggers", (int64_t)trigger_set_count(in->triggers)),
+                  log_text("version", DRAWBRIDGE_VERSION));
+        code = serve(&l);
+    } else {
+        log_event(LOG_ERROR, "loop", log_text("error", error.text));
+    }
+    loop_close(&l);
+    return code;
+}

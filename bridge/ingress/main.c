@@ -1,0 +1,70 @@
+/* main.c: drawbridge-ingress: HTTP in, Kafka out.  Parse, load, build, run, tear down in reverse.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "ingress.h"
+#include "log.h"
+#include "signature.h"
+#include <unistd.h>
+
+static void help_triggers(FILE *out)
+{
+    config_print_help(out, "triggers.d/*.cfg: triggers = ( { ... }, ... );", trigger_file_options,
+                      trigger_file_option_count);
+}
+
+static const struct daemon_program program = {
+    .name = "drawbridge-ingress",
+    .summary = "Takes signed webhooks over HTTP and answers 202 once Kafka has them.",
+    .default_config_path = "/etc/drawbridge/ingress.cfg",
+    .options = settings_options,
+    .help_config_more = help_triggers,
+};
+
+/* Settings, schemes and triggers; every problem of all three. */
+static bool load(struct ingress *in, const char *path, struct config_report *report)
+{
+    struct error error;
+    if (!settings_load(&in->settings, path, report)) return false;
+    in->schemes = scheme_set_load(scheme_providers_text, &error);
+    if (!in->schemes) {
+        config_report_add(report, "providers.cfg", 0, "%s", error.text);
+        return false;
+    }
+    in->triggers = trigger_source_load(&in->settings, in->schemes, report);
+    return in->triggers != NULL;
+}
+
+static int run(struct ingress *in)
+{
+    struct error error;
+    log_init((enum log_level)in->settings.log_level, (enum log_format)in->settings.log_format, STDERR_FILENO);
+    if (ingress_open(in, &error)) return ingress_run(in);
+    log_event(LOG_ERROR, "start", log_text("error", error.text));
+    return DAEMON_EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    static struct ingress in;
+    struct daemon_program with_count = program;
+    struct daemon_options options;
+    struct config_report report;
+    struct error error;
+    int code = DAEMON_EXIT_FAILURE;
+    with_count.option_count = settings_option_count;
+    if (!daemon_command_line(&with_count, argc, argv, &options, &code)) return code;
+    if (!daemon_start(&error) || !signature_init(&error)) {
+        fprintf(stderr, "drawbridge-ingress: %s\n", error.text);
+        return DAEMON_EXIT_FAILURE;
+    }
+    config_report_init(&report);
+    if (!load(&in, options.config_path, &report)) {
+        fputs(buffer_cstr(&report.text), stderr);
+        code = DAEMON_EXIT_CONFIGURATION;
+    } else {
+        code = options.check_config ? DAEMON_EXIT_OK : run(&in);
+    }
+    config_report_close(&report);
+    ingress_close(&in);
+    signature_close();
+    return code;
+}

@@ -1,0 +1,202 @@
+/* settings.c: the options of drawbridge-ingress and what follows from them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "ingress.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define AT(field) offsetof(struct settings, field)
+
+const struct config_option settings_options[] = {
+    {.name = "http.listen",
+     .kind = CONFIG_TEXT,
+     .offset = AT(listen),
+     .default_text = "127.0.0.1:8080",
+     .help = "address and port for the senders; [::]:8080 listens on IPv4 too"},
+    {.name = "http.prefix",
+     .kind = CONFIG_TEXT,
+     .offset = AT(prefix),
+     .default_text = "/api/v1/agents",
+     .help = "path in front of /<agent_id>/webhook"},
+    {.name = "http.public_url",
+     .kind = CONFIG_TEXT,
+     .offset = AT(public_url),
+     .default_text = "http://localhost:8080",
+     .help = "what the senders were told; part of webhook_url, never taken from Host"},
+    {.name = "http.trusted_proxies",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(trusted_proxies),
+     .default_text = "",
+     .help = "addresses or networks whose X-Forwarded-For counts"},
+    {.name = "http.body_max",
+     .kind = CONFIG_SIZE,
+     .offset = AT(body_max),
+     .default_text = "960KiB",
+     .min = "1KiB",
+     .max = "7MiB",
+     .help = "largest body; with its headers it must fit max.message.bytes of every topic"},
+    {.name = "http.inflight_body_max",
+     .kind = CONFIG_SIZE,
+     .offset = AT(inflight_body_max),
+     .default_text = "64MiB",
+     .min = "1MiB",
+     .max = "64GiB",
+     .help = "unverified bytes in memory, all requests together; beyond it 503"},
+    {.name = "http.connections_max",
+     .kind = CONFIG_INT,
+     .offset = AT(connections_max),
+     .default_text = "4096",
+     .min = "1",
+     .max = "1000000",
+     .help = "connections at once (about 36 KiB each); further ones wait in the backlog"},
+    {.name = "http.header_timeout",
+     .kind = CONFIG_DURATION,
+     .offset = AT(header_timeout_ms),
+     .default_text = "10s",
+     .min = "100ms",
+     .max = "1h",
+     .help = "from connect to the end of the headers; then the connection is closed"},
+    {.name = "http.body_timeout",
+     .kind = CONFIG_DURATION,
+     .offset = AT(body_timeout_ms),
+     .default_text = "30s",
+     .min = "100ms",
+     .max = "1h",
+     .help = "from there to the end of the body, however it drips"},
+    {.name = "http.idle_timeout",
+     .kind = CONFIG_DURATION,
+     .offset = AT(idle_timeout_ms),
+     .default_text = "60s",
+     .min = "100ms",
+     .max = "1h",
+     .help = "between two requests on one connection"},
+    {.name = "publish.deadline",
+     .kind = CONFIG_DURATION,
+     .offset = AT(publish_deadline_ms),
+     .default_text = "4s",
+     .min = "10ms",
+     .max = "5m",
+     .help = "a sender waits at most this long for its 202; schemes and triggers may say less or more"},
+    {.name = "publish.queue_max",
+     .kind = CONFIG_SIZE,
+     .offset = AT(queue_max),
+     .default_text = "64MiB",
+     .min = "1MiB",
+     .max = "2GiB",
+     .help = "events waiting for the brokers; beyond 80 % of it new ones get 503"},
+    {.name = "triggers.directory",
+     .kind = CONFIG_TEXT,
+     .offset = AT(trigger_directory),
+     .default_text = "/etc/drawbridge/triggers.d",
+     .help = "every *.cfg in it is read, again on SIGHUP"},
+    {.name = "kafka",
+     .kind = CONFIG_TEXT_MAP,
+     .offset = AT(kafka.properties),
+     .default_text = "",
+     .help = "any librdkafka property with '_' for '.'; bootstrap_servers is required"},
+    {.name = "topics.events",
+     .kind = CONFIG_TEXT,
+     .offset = AT(events_topic),
+     .default_text = "drawbridge.events",
+     .min = "1",
+     .max = "249",
+     .help = "topic of the events"},
+    {.name = "manage.listen",
+     .kind = CONFIG_TEXT,
+     .offset = AT(manage_listen),
+     .default_text = "127.0.0.1:9464",
+     .help = "address and port of /healthz, /readyz and /metrics"},
+    {.name = "log.level",
+     .kind = CONFIG_CHOICE,
+     .offset = AT(log_level),
+     .default_text = "info",
+     .choices = "debug|info|warn|error",
+     .help = "requests are logged at info"},
+    {.name = "log.format",
+     .kind = CONFIG_CHOICE,
+     .offset = AT(log_format),
+     .default_text = "logfmt",
+     .choices = "logfmt|json",
+     .help = "one line for each event, on stderr"},
+    {.name = "drain",
+     .kind = CONFIG_DURATION,
+     .offset = AT(drain_ms),
+     .default_text = "10s",
+     .min = "0",
+     .max = "10m",
+     .help = "after SIGTERM requests under way have this long; a second SIGTERM skips it"},
+};
+const size_t settings_option_count = sizeof settings_options / sizeof settings_options[0];
+
+static void derive_proxies(struct settings *s, struct config_file *f, struct config_report *report)
+{
+    struct error error;
+    s->proxies = calloc(s->trusted_proxies.count + 1, sizeof *s->proxies);
+    for (size_t i = 0; s->proxies && i < s->trusted_proxies.count; i++) {
+        if (network_parse(bytes_of(s->trusted_proxies.items[i]), &s->proxies[s->proxy_count], &error))
+            s->proxy_count++;
+        else
+            config_report_add(report, config_name(f), config_line(f, "http.trusted_proxies"),
+                              "http.trusted_proxies: %s", error.text);
+    }
+}
+
+static void check_listen(const char *option, const char *text, struct config_file *f, struct config_report *report,
+                         bool *loopback)
+{
+    struct sockaddr_storage socket_address;
+    struct address address;
+    unsigned size;
+    struct error error;
+    if (!address_parse_listen(text, &socket_address, &size, &error))
+        config_report_add(report, config_name(f), config_line(f, option), "%s: %s", option, error.text);
+    else if (loopback && address_from_socket((const struct sockaddr *)&socket_address, &address))
+        *loopback = address_is_loopback(&address);
+}
+
+static void check_texts(struct settings *s, struct config_file *f, struct config_report *report)
+{
+    size_t size = strlen(s->prefix);
+    if (size > 512 || s->prefix[0] != '/' || s->prefix[size - 1] == '/' || strpbrk(s->prefix, "?#% "))
+        config_report_add(report, config_name(f), config_line(f, "http.prefix"),
+                          "http.prefix: '%s' must begin with '/', not end with it, and hold no '?', '#', '%%' or blank",
+                          s->prefix);
+    size = strlen(s->public_url);
+    if (size > 0 && s->public_url[size - 1] == '/') s->public_url[size - 1] = 0; /* the path brings its own */
+    if (strncmp(s->public_url, "http://", 7) != 0 && strncmp(s->public_url, "https://", 8) != 0)
+        config_report_add(report, config_name(f), config_line(f, "http.public_url"),
+                          "http.public_url: '%s' is not an http or https URL", s->public_url);
+    struct error error;
+    if (!kafka_settings_check(&s->kafka, KAFKA_INGRESS_PRODUCER, &error))
+        config_report_add(report, config_name(f), config_line(f, "kafka"), "kafka: %s", error.text);
+}
+
+bool settings_load(struct settings *s, const char *path, struct config_report *report)
+{
+    *s = (struct settings){0};
+    int before = report->problems;
+    struct config_file *f = config_open(path, report);
+    if (!f) return false;
+    config_load(f, "", settings_options, settings_option_count, s, report);
+    derive_proxies(s, f, report);
+    check_listen("http.listen", s->listen, f, report, &s->loopback);
+    check_listen("manage.listen", s->manage_listen, f, report, NULL);
+    check_texts(s, f, report);
+    if (s->inflight_body_max < s->body_max)
+        config_report_add(report, config_name(f), config_line(f, "http.inflight_body_max"),
+                          "http.inflight_body_max is less than http.body_max: the largest body could never come in");
+    if (s->queue_max / 5 * 4 < s->body_max)
+        config_report_add(
+            report, config_name(f), config_line(f, "publish.queue_max"),
+            "80 %% of publish.queue_max is less than http.body_max: the largest body could never be sent");
+    config_reject_unknown(f, report);
+    config_close(f);
+    return report->problems == before;
+}
+
+void settings_close(struct settings *s)
+{
+    config_free(settings_options, settings_option_count, s);
+    free(s->proxies);
+    *s = (struct settings){0};
+}

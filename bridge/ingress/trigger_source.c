@@ -1,0 +1,468 @@
+/* trigger_source.c: triggers from a directory of files: all of them into a new snapshot, or none.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "ingress.h"
+#include "text.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { FILES_MAX = 10000, JSON_MAX = 64 * 1024 };
+
+#define AT(field) offsetof(struct trigger_options, field)
+
+const struct config_option trigger_file_options[] = {
+    {.name = "agent_id",
+     .kind = CONFIG_TEXT,
+     .offset = AT(agent_id),
+     .min = "1",
+     .max = "128",
+     .help = "the agent that a delivery starts: letters, digits, '.', '_', '~', '-'"},
+    {.name = "event_source",
+     .kind = CONFIG_TEXT,
+     .offset = AT(event_source),
+     .default_text = "",
+     .help = "who sends; without a scheme its host must equal the request's Origin"},
+    {.name = "description",
+     .kind = CONFIG_TEXT,
+     .offset = AT(description),
+     .default_text = "External event",
+     .help = "what the event means; the agent reads it"},
+    {.name = "enabled",
+     .kind = CONFIG_BOOL,
+     .offset = AT(enabled),
+     .default_text = "true",
+     .help = "false: deliveries get 403"},
+    {.name = "allowed_ips",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(allowed_ips),
+     .default_text = "",
+     .help = "addresses or networks (CIDR) that may deliver"},
+    {.name = "secret",
+     .kind = CONFIG_TEXT,
+     .offset = AT(secret),
+     .default_text = "",
+     .help = "alone it means verify = { scheme = \"github\"; secrets = [secret]; }"},
+    {.name = "metadata",
+     .kind = CONFIG_TEXT_MAP,
+     .offset = AT(metadata),
+     .default_text = "",
+     .help = "texts that travel with each event"},
+    {.name = "check_origin",
+     .kind = CONFIG_BOOL,
+     .offset = AT(check_origin),
+     .default_text = "false",
+     .help = "compare Origin with event_source although there is a scheme"},
+    {.name = "source_match",
+     .kind = CONFIG_CHOICE,
+     .offset = AT(source_match),
+     .default_text = "any",
+     .choices = "any|all",
+     .help = "without a scheme: is Origin or address enough, or are both needed"},
+    {.name = "content_types",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(content_types),
+     .default_text = "application/json,*+json,application/x-www-form-urlencoded",
+     .help = "media types that may come in; a star stands for the beginning or the end"},
+    {.name = "body_max",
+     .kind = CONFIG_SIZE,
+     .offset = AT(body_max),
+     .default_text = "0",
+     .min = "0",
+     .max = "7MiB",
+     .help = "largest body for this agent; 0: http.body_max"},
+    {.name = "dedupe",
+     .kind = CONFIG_CHOICE,
+     .offset = AT(dedupe),
+     .default_text = "id",
+     .choices = "id|signature|body",
+     .help = "what makes two deliveries the same"},
+    {.name = "response_status",
+     .kind = CONFIG_INT,
+     .offset = AT(response_status),
+     .default_text = "0",
+     .min = "0",
+     .max = "202",
+     .help = "200 or 202 for accepted deliveries; 0: the scheme's"},
+    {.name = "deadline",
+     .kind = CONFIG_DURATION,
+     .offset = AT(deadline_ms),
+     .default_text = "0",
+     .min = "0",
+     .max = "5m",
+     .help = "how long the sender waits; 0: the scheme's, or publish.deadline"},
+    {.name = "public_url",
+     .kind = CONFIG_TEXT,
+     .offset = AT(public_url),
+     .default_text = "",
+     .help = "in place of http.public_url"},
+};
+const size_t trigger_file_option_count = sizeof trigger_file_options / sizeof trigger_file_options[0];
+
+struct verify_scheme {
+    char *scheme;
+    struct config_list secrets;
+};
+static const struct config_option verify_scheme_options[] = {
+    {.name = "verify.scheme",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct verify_scheme, scheme),
+     .min = "1",
+     .help = "how deliveries are signed: a name from providers.cfg"},
+    {.name = "verify.secrets",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = offsetof(struct verify_scheme, secrets),
+     .default_text = "",
+     .help = "env:NAME, file:PATH, or the secret itself in a file that only its owner can read"},
+};
+struct verify_word {
+    char *word;
+};
+static const struct config_option verify_word_options[] = {
+    {.name = "verify",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct verify_word, word),
+     .default_text = "",
+     .help = "\"none\": deliveries are not signed, and that is meant"},
+};
+
+/* One list element on its way to a trigger. */
+struct loading {
+    const struct settings *settings;
+    const struct scheme_set *schemes;
+    struct config_report *report;
+    struct config_file *file;
+    char path[64]; /* "triggers.[2]" */
+    bool private_file;
+    bool none; /* verify = "none" */
+    struct trigger *trigger;
+};
+
+__attribute__((format(printf, 3, 4))) static void problem(const struct loading *l, const char *option,
+                                                          const char *format, ...)
+{
+    char path[128], sentence[512];
+    snprintf(path, sizeof path, "%s.%s", l->path, option);
+    int line = config_line(l->file, path);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    const char *id = l->trigger->options.agent_id;
+    config_report_add(l->report, config_name(l->file), line > 0 ? line : config_line(l->file, l->path),
+                      "trigger '%s': %s: %s", id ? id : "", option, sentence);
+}
+
+/* ---- verification ---- */
+
+static void set_verifier(struct loading *l, const char *scheme_name, char *const *references, size_t count)
+{
+    const struct scheme *scheme = scheme_find(l->schemes, scheme_name);
+    struct error error;
+    if (!scheme) {
+        problem(l, "verify", "there is no scheme '%s'", scheme_name);
+        return;
+    }
+    if (count == 0 || count > VERIFIER_SECRETS_MAX) {
+        problem(l, "verify", "needs 1 to %d secrets", VERIFIER_SECRETS_MAX);
+        return;
+    }
+    static const char *const names[VERIFIER_SECRETS_MAX] = {"current", "previous", "third", "fourth"};
+    struct verifier_secret secrets[VERIFIER_SECRETS_MAX] = {0};
+    size_t resolved = 0;
+    for (; resolved < count; resolved++) {
+        struct verifier_secret *s = &secrets[resolved];
+        snprintf(s->name, sizeof s->name, "%s", names[resolved]);
+        s->secret = secret_resolve(bytes_of(references[resolved]), l->private_file, &error);
+        if (!s->secret) break;
+    }
+    if (resolved == count) {
+        l->trigger->verifier = verifier_new(scheme, secrets, count, &error);
+        if (l->trigger->verifier) return;
+    }
+    for (size_t i = 0; resolved < count && i < resolved; i++)
+        secret_free(secrets[i].secret);
+    problem(l, "verify", "%s", error.text);
+}
+
+static void load_verify_word(struct loading *l)
+{
+    struct verify_word verify = {0};
+    config_load(l->file, l->path, verify_word_options, 1, &verify, l->report);
+    if (verify.word && strcmp(verify.word, "none") == 0)
+        l->none = true;
+    else
+        problem(l, "verify", "is \"none\" or a group { scheme = ...; secrets = [...]; }");
+    config_free(verify_word_options, 1, &verify);
+}
+
+static void load_verify_scheme(struct loading *l)
+{
+    const size_t count = sizeof verify_scheme_options / sizeof verify_scheme_options[0];
+    struct verify_scheme verify = {0};
+    if (config_load(l->file, l->path, verify_scheme_options, count, &verify, l->report))
+        set_verifier(l, verify.scheme, verify.secrets.items, verify.secrets.count);
+    config_free(verify_scheme_options, count, &verify);
+}
+
+static void load_verify(struct loading *l)
+{
+    char path[128];
+    const struct trigger_options *o = &l->trigger->options;
+    snprintf(path, sizeof path, "%s.verify", l->path);
+    bool has_verify = config_has(l->file, path), has_secret = o->secret[0] != 0;
+    if (has_verify && has_secret) {
+        problem(l, "secret", "stands beside verify; say it once");
+        return;
+    }
+    if (has_secret) set_verifier(l, "github", (char *const[]){o->secret}, 1);
+    if (!has_verify) return;
+    snprintf(path, sizeof path, "%s.verify.scheme", l->path);
+    if (config_has(l->file, path))
+        load_verify_scheme(l);
+    else
+        load_verify_word(l);
+}
+
+/* ---- the source ---- */
+
+static void load_allowed(struct loading *l)
+{
+    struct trigger *t = l->trigger;
+    const struct config_list *list = &t->options.allowed_ips;
+    struct error error;
+    t->allowed = calloc(list->count + 1, sizeof *t->allowed);
+    if (!t->allowed) {
+        problem(l, "allowed_ips", "no memory");
+        return;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (network_parse(bytes_of(list->items[i]), &t->allowed[t->source.allowed_count], &error))
+            t->source.allowed_count++;
+        else
+            problem(l, "allowed_ips", "%s", error.text);
+    }
+    t->source.allowed = t->allowed;
+}
+
+/* Origin is a claim and nothing set is no check at all: on an address that others can reach such a trigger must be
+ * meant.  A match of addresses is proof enough only where every way in asks for it. */
+static void load_source(struct loading *l)
+{
+    struct trigger *t = l->trigger;
+    const struct trigger_options *o = &t->options;
+    load_allowed(l);
+    t->source.signed_trigger = t->verifier != NULL;
+    t->source.check_origin = o->check_origin;
+    t->source.match_all = o->source_match == 1;
+    t->source.origin_host = admission_host(bytes_of(o->event_source));
+    if (o->check_origin && t->source.origin_host.size == 0)
+        problem(l, "check_origin", "needs an event_source with a host");
+    bool by_address = t->source.allowed_count > 0 && (t->source.match_all || t->source.origin_host.size == 0);
+    if (!t->verifier && !by_address && !l->none && !l->settings->loopback)
+        problem(l, "verify",
+                "is missing: anybody could start this agent through %s; give it a scheme, or verify = \"none\" if that "
+                "is meant",
+                l->settings->listen);
+}
+
+/* ---- what is made once for all requests ---- */
+
+/* RFC 3986: a URI begins with a scheme and holds visible ASCII only. */
+static bool is_uri(struct bytes text)
+{
+    size_t i = 0;
+    for (; i < text.size && text.data[i] != ':'; i++) {
+        uint8_t c = text.data[i] | 0x20;
+        bool letter = c >= 'a' && c <= 'z';
+        if (!letter && (i == 0 || !strchr("0123456789+-.", text.data[i]))) return false;
+    }
+    if (i == 0 || i + 1 >= text.size) return false;
+    for (; i < text.size; i++)
+        if (text.data[i] <= 0x20 || text.data[i] >= 0x7f) return false;
+    return true;
+}
+
+static void write_trigger_json(struct trigger *t, int64_t dedupe_s)
+{
+    const struct trigger_options *o = &t->options;
+    struct json_writer w;
+    json_writer_init(&w, &t->trigger_json);
+    json_write_object(&w, NULL);
+    json_write_cstr(&w, "event_source", o->event_source);
+    json_write_cstr(&w, "description", o->description);
+    json_write_object(&w, "metadata");
+    for (size_t i = 0; i < o->metadata.count; i++)
+        json_write_cstr(&w, o->metadata.items[i].name, o->metadata.items[i].value);
+    json_write_object_end(&w);
+    json_write_int(&w, "dedupe_s", dedupe_s);
+    json_write_object_end(&w);
+}
+
+static void write_info_json(struct trigger *t)
+{
+    const struct trigger_options *o = &t->options;
+    struct json_writer w;
+    json_writer_init(&w, &t->info_json);
+    json_write_object(&w, NULL);
+    json_write_cstr(&w, "webhook_url", t->webhook_url);
+    json_write_cstr(&w, "agent_id", o->agent_id);
+    json_write_array(&w, "methods");
+    json_write_cstr(&w, NULL, "POST");
+    json_write_array_end(&w);
+    json_write_cstr(&w, "content_type", "application/json");
+    json_write_cstr(&w, "event_source", o->event_source);
+    json_write_cstr(&w, "description", o->description);
+    json_write_object_end(&w);
+}
+
+static bool make_identity(struct trigger *t, const struct scheme *scheme)
+{
+    const char *const *names = scheme_identity_headers(scheme);
+    size_t count = 0;
+    while (names[count])
+        count++;
+    t->identity = calloc(count + 1, sizeof *t->identity);
+    if (!t->identity) return false;
+    for (; t->identity_count < count; t->identity_count++) {
+        struct trigger_identity *id = &t->identity[t->identity_count];
+        id->request_name = names[t->identity_count];
+        if (asprintf(&id->record_name, "http-%s", id->request_name) < 0) {
+            id->record_name = NULL;
+            return false;
+        }
+        for (char *c = id->record_name; *c; c++)
+            if (*c >= 'A' && *c <= 'Z') *c = (char)(*c | 0x20);
+    }
+    return true;
+}
+
+static bool make_texts(struct loading *l)
+{
+    struct trigger *t = l->trigger;
+    const struct trigger_options *o = &t->options;
+    const struct scheme *scheme = t->verifier ? verifier_scheme(t->verifier) : NULL;
+    const char *url = o->public_url[0] ? o->public_url : l->settings->public_url;
+    if (asprintf(&t->webhook_url, "%s%s/%s/webhook", url, l->settings->prefix, o->agent_id) < 0) t->webhook_url = NULL;
+    if (is_uri(bytes_of(o->event_source)))
+        t->ce_source = strdup(o->event_source);
+    else if (asprintf(&t->ce_source, "/agents/%s/webhook", o->agent_id) < 0)
+        t->ce_source = NULL;
+    buffer_init(&t->trigger_json, JSON_MAX);
+    buffer_init(&t->info_json, JSON_MAX);
+    write_trigger_json(t, scheme ? scheme_redelivery_s(scheme) : 24 * 3600);
+    write_info_json(t);
+    return t->webhook_url && t->ce_source && (!scheme || make_identity(t, scheme));
+}
+
+static void load_answers(struct loading *l)
+{
+    struct trigger *t = l->trigger;
+    const struct trigger_options *o = &t->options;
+    const struct scheme *scheme = t->verifier ? verifier_scheme(t->verifier) : NULL;
+    t->scheme_name = bytes_of(scheme ? scheme_name(scheme) : "none");
+    t->body_max = o->body_max > 0 ? o->body_max : l->settings->body_max;
+    if (t->body_max > l->settings->body_max) problem(l, "body_max", "is over http.body_max");
+    t->deadline_ms = o->deadline_ms > 0 ? o->deadline_ms : l->settings->publish_deadline_ms;
+    if (o->deadline_ms == 0 && scheme) t->deadline_ms = scheme_deadline_ms(scheme);
+    t->response_status = o->response_status > 0 ? (int)o->response_status : 202;
+    if (o->response_status == 0 && scheme) t->response_status = scheme_response_status(scheme);
+    if (t->response_status != 200 && t->response_status != 202) problem(l, "response_status", "is 200 or 202");
+    if (o->dedupe == DEDUPE_SIGNATURE && !scheme) problem(l, "dedupe", "\"signature\" needs a scheme");
+}
+
+/* ---- files ---- */
+
+static struct trigger *load_trigger(struct loading *l)
+{
+    int before = l->report->problems;
+    l->none = false;
+    l->trigger = calloc(1, sizeof *l->trigger);
+    if (!l->trigger) {
+        config_report_add(l->report, config_name(l->file), 0, "no memory for a trigger");
+        return NULL;
+    }
+    if (config_load(l->file, l->path, trigger_file_options, trigger_file_option_count, &l->trigger->options,
+                    l->report)) {
+        if (!text_is_agent_id(bytes_of(l->trigger->options.agent_id)))
+            problem(l, "agent_id", "is not 1 to 128 of A-Z a-z 0-9 . _ ~ -");
+        load_verify(l);
+        load_source(l);
+        load_answers(l);
+        if (!make_texts(l)) problem(l, "agent_id", "no memory");
+        if (!buffer_ok(&l->trigger->trigger_json) || l->trigger->trigger_json.size > JSON_MAX / 2)
+            problem(l, "metadata", "is over %d KiB", JSON_MAX / 2048);
+    }
+    if (l->report->problems == before) return l->trigger;
+    trigger_free(l->trigger);
+    return NULL;
+}
+
+static void load_file(struct loading *l, const char *path, struct trigger_set *set)
+{
+    struct stat status;
+    l->file = config_open(path, l->report);
+    if (!l->file) return;
+    l->private_file = stat(path, &status) == 0 && (status.st_mode & 077) == 0;
+    size_t count = config_count(l->file, "triggers");
+    if (!config_has(l->file, "triggers"))
+        config_report_add(l->report, path, 0, "has no list `triggers = ( {...}, ... );`");
+    for (size_t i = 0; i < count; i++) {
+        snprintf(l->path, sizeof l->path, "triggers.[%zu]", i);
+        struct trigger *t = load_trigger(l);
+        if (!t || trigger_set_add(set, t)) continue;
+        problem(l, "agent_id", "has a trigger already, in this file or in another");
+        trigger_free(t);
+    }
+    config_reject_unknown(l->file, l->report);
+    config_close(l->file);
+}
+
+static int is_trigger_file(const struct dirent *entry)
+{
+    size_t size = strlen(entry->d_name);
+    return entry->d_name[0] != '.' && size > 4 && strcmp(entry->d_name + size - 4, ".cfg") == 0;
+}
+
+static void load_directory(struct loading *l, struct trigger_set *set)
+{
+    const char *directory = l->settings->trigger_directory;
+    struct dirent **entries;
+    int count = scandir(directory, &entries, is_trigger_file, alphasort);
+    if (count < 0) {
+        struct error error;
+        error_set_errno(&error, errno, "triggers.directory: open '%s'", directory);
+        config_report_add(l->report, directory, 0, "%s", error.text);
+        return;
+    }
+    if (count > FILES_MAX) config_report_add(l->report, directory, 0, "holds more than %d files", FILES_MAX);
+    for (int i = 0; i < count; i++) {
+        char path[4096];
+        int size = snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name);
+        if (size < 0 || (size_t)size >= sizeof path)
+            config_report_add(l->report, directory, 0, "the path of '%s' is too long", entries[i]->d_name);
+        else if (count <= FILES_MAX)
+            load_file(l, path, set);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+struct trigger_set *trigger_source_load(const struct settings *settings, const struct scheme_set *schemes,
+                                        struct config_report *report)
+{
+    int before = report->problems;
+    struct loading l = {.settings = settings, .schemes = schemes, .report = report};
+    struct trigger_set *set = trigger_set_new();
+    if (!set) {
+        config_report_add(report, settings->trigger_directory, 0, "no memory for the triggers");
+        return NULL;
+    }
+    load_directory(&l, set);
+    if (report->problems == before) return set;
+    trigger_set_unref(set);
+    return NULL;
+}

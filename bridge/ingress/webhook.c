@@ -1,0 +1,395 @@
+/* webhook.c: a request as a list of steps; each returns OUTCOME_NONE (go on) or what becomes of the request.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "clock.h"
+#include "ingress.h"
+#include "log.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BODY_KEPT_MAX = 64 * 1024, /* a pooled request keeps at most this much memory for the next body */
+    TEXT_MAX = 64 * 1024,
+};
+
+/* ---- the pool ---- */
+
+static void request_free(struct request *r)
+{
+    if (!r) return;
+    buffer_close(&r->body);
+    buffer_close(&r->event_id);
+    buffer_close(&r->event_type);
+    buffer_close(&r->tracestate);
+    buffer_close(&r->scratch);
+    verification_free(r->verification);
+    free(r);
+}
+
+static struct request *request_new(void)
+{
+    struct request *r = calloc(1, sizeof *r);
+    if (!r) return NULL;
+    r->verification = verification_new();
+    if (!r->verification) {
+        free(r);
+        return NULL;
+    }
+    buffer_init(&r->body, 0);
+    buffer_init(&r->event_id, TEXT_MAX);
+    buffer_init(&r->event_type, TEXT_MAX);
+    buffer_init(&r->tracestate, TEXT_MAX);
+    buffer_init(&r->scratch, TEXT_MAX);
+    return r;
+}
+
+static struct request *request_take(struct ingress *in, struct http_request *http)
+{
+    struct request *r = in->pool;
+    if (r)
+        in->pool = r->next;
+    else
+        r = request_new();
+    if (!r) return NULL;
+    r->next = NULL;
+    r->ingress = in;
+    r->http = http;
+    r->head = http_request_head(http);
+    r->started_us = clock_monotonic_us();
+    r->agent_id[0] = r->workflow_id[0] = 0;
+    r->triggers = NULL;
+    r->trigger = NULL;
+    r->outcome = OUTCOME_NONE;
+    r->reason = r->secret_name = NULL;
+    r->delivery = r->store = r->verifying = r->scanning = false;
+    r->body_max = (size_t)in->settings.body_max;
+    r->received = 0;
+    buffer_clear(&r->event_id);
+    return r;
+}
+
+static void release_body(struct request *r)
+{
+    r->ingress->body_bytes -= (int64_t)r->body.size;
+    if (r->body.capacity > BODY_KEPT_MAX) buffer_close(&r->body);
+    buffer_clear(&r->body);
+}
+
+static void request_put(struct request *r)
+{
+    struct ingress *in = r->ingress;
+    release_body(r);
+    trigger_set_unref(r->triggers);
+    r->triggers = NULL;
+    r->next = in->pool;
+    in->pool = r;
+}
+
+void webhook_close(struct ingress *in)
+{
+    while (in->pool) {
+        struct request *r = in->pool;
+        in->pool = r->next;
+        request_free(r);
+    }
+}
+
+/* ---- steps at the headers ---- */
+
+static enum outcome refuse(struct request *r, enum outcome outcome, const char *reason)
+{
+    r->reason = reason;
+    return outcome;
+}
+
+static enum outcome step_gate(struct request *r)
+{
+    const char *fault = gate_check(r->head, &r->facts);
+    return fault ? refuse(r, OUTCOME_BAD_FRAMING, fault) : OUTCOME_NONE;
+}
+
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    uint8_t lower = c | 0x20;
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* An agent id needs no escapes, but a sender may use them (RFC 3986 6.2.2.2). */
+static bool decode_agent_id(struct bytes segment, char out[129])
+{
+    size_t size = 0;
+    for (size_t i = 0; i < segment.size; i++) {
+        int c = segment.data[i];
+        if (c == '%') {
+            if (i + 2 >= segment.size) return false;
+            int high = hex_digit(segment.data[i + 1]), low = hex_digit(segment.data[i + 2]);
+            c = high < 0 || low < 0 ? 0 : 16 * high + low;
+            i += 2;
+        }
+        if (size == 128) return false;
+        out[size++] = (char)c;
+    }
+    out[size] = 0;
+    return text_is_agent_id((struct bytes){(const uint8_t *)out, size});
+}
+
+/* {prefix}/{agent_id}/webhook */
+static enum outcome step_route(struct request *r)
+{
+    struct bytes path = r->head->path, prefix = bytes_of(r->ingress->settings.prefix), tail = bytes_of("/webhook");
+    if (path.size < prefix.size + 1 + tail.size || memcmp(path.data, prefix.data, prefix.size) != 0 ||
+        path.data[prefix.size] != '/' || memcmp(path.data + path.size - tail.size, tail.data, tail.size) != 0)
+        return refuse(r, OUTCOME_NOT_FOUND, "no such path");
+    struct bytes segment = {path.data + prefix.size + 1, path.size - prefix.size - 1 - tail.size};
+    char id[129];
+    if (!decode_agent_id(segment, id)) return refuse(r, OUTCOME_NOT_FOUND, "not an agent id");
+    memcpy(r->agent_id, id, sizeof id);
+    return OUTCOME_NONE;
+}
+
+static enum outcome step_trigger(struct request *r)
+{
+    r->trigger = trigger_set_find(r->ingress->triggers, bytes_of(r->agent_id));
+    if (!r->trigger) return refuse(r, OUTCOME_NOT_FOUND, "no trigger");
+    r->triggers = trigger_set_ref(r->ingress->triggers);
+    r->body_max = (size_t)r->trigger->body_max;
+    return OUTCOME_NONE;
+}
+
+static const struct method {
+    const char *name;
+    enum outcome (*handle)(struct request *r);
+} methods[] = {{"GET", handshake_get}, {"HEAD", handshake_get}, {"OPTIONS", handshake_options}};
+
+static enum outcome step_method(struct request *r)
+{
+    r->delivery = bytes_are(r->head->method, "POST");
+    if (r->delivery) return r->trigger->options.enabled ? OUTCOME_NONE : OUTCOME_DISABLED;
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        if (bytes_are(r->head->method, methods[i].name)) return methods[i].handle(r);
+    return OUTCOME_BAD_METHOD;
+}
+
+static enum outcome step_draining(struct request *r)
+{
+    return r->ingress->draining ? OUTCOME_DRAINING : OUTCOME_NONE;
+}
+
+static enum outcome step_declared(struct request *r)
+{
+    if (r->facts.declared > (int64_t)r->body_max) return refuse(r, OUTCOME_TOO_LARGE, "declared");
+    return OUTCOME_NONE;
+}
+
+static enum outcome step_source(struct request *r)
+{
+    const struct settings *s = &r->ingress->settings;
+    struct address socket_peer = r->peer;
+    if (!admission_peer(&socket_peer, r->head, s->proxies, s->proxy_count, &r->peer))
+        return refuse(r, OUTCOME_SOURCE_REFUSED, "malformed X-Forwarded-For");
+    const char *rule = admission_source(&r->trigger->source, &r->facts, &r->peer);
+    return rule ? refuse(r, OUTCOME_SOURCE_REFUSED, rule) : OUTCOME_NONE;
+}
+
+static size_t find_header(void *ctx, const char *name, struct bytes *value)
+{
+    size_t count;
+    *value = http_request_header(ctx, name, &count);
+    return count;
+}
+
+static enum outcome signature_outcome(struct request *r, enum scheme_reason reason)
+{
+    if (reason == SCHEME_OK) return OUTCOME_NONE;
+    return refuse(r, reason == SCHEME_UNABLE ? OUTCOME_MEMORY_FULL : OUTCOME_UNAUTHORIZED, scheme_reason_name(reason));
+}
+
+static enum outcome step_signature_header(struct request *r)
+{
+    if (!r->trigger->verifier) return OUTCOME_NONE;
+    struct scheme_headers headers = {.find = find_header, .ctx = r->http};
+    r->verifying = true;
+    return signature_outcome(
+        r, verification_begin(r->verification, r->trigger->verifier, headers, clock_wall_us() / 1000000));
+}
+
+/* What to do with the body.  It is kept only if it can be published as things stand: while Kafka is away only its
+ * signature is of interest. */
+static enum outcome step_body(struct request *r)
+{
+    r->store = publisher_ready(r->ingress->publisher, NULL);
+    r->scanning = admission_is_json(r->facts.header[HEADER_CONTENT_TYPE].value);
+    if (r->scanning) json_scanner_init(&r->json);
+    r->body.max = r->body_max;
+    return OUTCOME_NONE;
+}
+
+typedef enum outcome request_step(struct request *r);
+
+static enum outcome take_steps(struct request *r, request_step *const *steps, size_t count)
+{
+    enum outcome outcome = OUTCOME_NONE;
+    for (size_t i = 0; i < count && outcome == OUTCOME_NONE; i++)
+        outcome = steps[i](r);
+    return outcome;
+}
+
+static request_step *const head_steps[] = {step_gate,     step_route,    step_trigger, step_method,
+                                           step_draining, step_declared, step_source,  step_signature_header,
+                                           step_body};
+
+/* An answer at the headers costs the connection, and the body is never read.  So only: doubt about framing, a body that
+ * is too large by its own words, a signature that cannot be right, and a sender that asks first (100-continue). */
+static bool answers_at_head(const struct request *r)
+{
+    bool has_body = r->facts.chunked || r->facts.declared > 0;
+    return r->outcome == OUTCOME_BAD_FRAMING || r->outcome == OUTCOME_UNAUTHORIZED ||
+           r->facts.declared > (int64_t)r->body_max || (has_body && r->facts.header[HEADER_EXPECT].count > 0);
+}
+
+void webhook_head(void *ctx, struct http_request *http)
+{
+    struct ingress *in = ctx;
+    struct request *r = request_take(in, http);
+    if (!r) {
+        metrics_add(in->metrics, METRIC_REQUESTS + OUTCOME_MEMORY_FULL - 1, 1);
+        log_event(LOG_ERROR, "no memory for a request", log_int("connections", http_server_connections(in->server)));
+        http_request_answer(http, in->replies[OUTCOME_MEMORY_FULL]);
+        return;
+    }
+    http_request_set_user(http, r);
+    address_from_socket(http_request_peer(http), &r->peer);
+    r->outcome = take_steps(r, head_steps, sizeof head_steps / sizeof head_steps[0]);
+    if (r->outcome == OUTCOME_NONE) return;
+    r->delivery = false;
+    if (answers_at_head(r)) http_request_answer(http, answer_make(r));
+}
+
+/* ---- the body ---- */
+
+/* Refuses in mid-body: the rest is read and thrown away, the answer comes at the end. */
+static bool refuse_body(struct request *r, enum outcome outcome, const char *reason)
+{
+    r->outcome = refuse(r, outcome, reason);
+    r->delivery = false;
+    release_body(r);
+    return true;
+}
+
+bool webhook_body(void *ctx, struct http_request *http, const void *data, size_t size)
+{
+    struct ingress *in = ctx;
+    struct request *r = http_request_user(http);
+    r->received += size;
+    if (r->received / 2 > r->body_max) {
+        r->outcome = refuse(r, OUTCOME_DROPPED, "beyond twice the limit");
+        r->delivery = false;
+        return false;
+    }
+    if (!r->delivery) return true;
+    if (r->received > r->body_max) return refuse_body(r, OUTCOME_TOO_LARGE, "received");
+    if (r->verifying) verification_update(r->verification, data, size);
+    if (r->scanning) json_scanner_feed(&r->json, data, size);
+    if (!r->store) return true;
+    if (in->body_bytes + (int64_t)size > in->settings.inflight_body_max)
+        return refuse_body(r, OUTCOME_MEMORY_FULL, "inflight_body_max");
+    in->body_bytes -= (int64_t)r->body.size;
+    buffer_append(&r->body, data, size);
+    in->body_bytes += (int64_t)r->body.size;
+    return buffer_ok(&r->body) ? true : refuse_body(r, OUTCOME_MEMORY_FULL, "no memory");
+}
+
+/* ---- steps at the end ---- */
+
+static enum outcome step_signature(struct request *r)
+{
+    if (!r->verifying) return OUTCOME_NONE;
+    return signature_outcome(r, verification_finish(r->verification, &r->secret_name));
+}
+
+static enum outcome step_content_type(struct request *r)
+{
+    const struct config_list *types = &r->trigger->options.content_types;
+    if (r->facts.header[HEADER_CONTENT_ENCODING].count > 0) return refuse(r, OUTCOME_BAD_TYPE, "content encoding");
+    if (!admission_content_type(r->facts.header[HEADER_CONTENT_TYPE].value, types->items, types->count))
+        return refuse(r, OUTCOME_BAD_TYPE, "content type");
+    return OUTCOME_NONE;
+}
+
+static enum outcome step_json(struct request *r)
+{
+    if (!r->scanning || json_scanner_end(&r->json)) return OUTCOME_NONE;
+    return refuse(r, OUTCOME_BAD_JSON, r->received > 0 ? "not JSON" : "empty body");
+}
+
+static enum outcome send_outcome(struct request *r, enum publish_start start)
+{
+    switch (start) {
+    case PUBLISH_STARTED: return OUTCOME_NONE;
+    case PUBLISH_AWAY: return OUTCOME_KAFKA_AWAY;
+    case PUBLISH_QUEUE_FULL: return OUTCOME_QUEUE_FULL;
+    case PUBLISH_TOO_LARGE: break;
+    }
+    return refuse(r, OUTCOME_TOO_LARGE, "over message.max.bytes");
+}
+
+/* Suspends before the record goes out: the report may come before libmicrohttpd hears from us again (traps 5.1). */
+static enum outcome step_publish(struct request *r)
+{
+    struct ingress *in = r->ingress;
+    struct event_record event;
+    if (!r->store || !publisher_ready(in->publisher, NULL)) return OUTCOME_KAFKA_AWAY;
+    enum outcome outcome = event_make(r, clock_wall_us(), &event);
+    if (outcome != OUTCOME_NONE) return outcome;
+    int64_t now_ms = clock_monotonic_ms();
+    outcome =
+        send_outcome(r, publisher_send(in->publisher, &event.record, now_ms, now_ms + r->trigger->deadline_ms, r));
+    release_body(r); /* the producer has its own copy */
+    return outcome;
+}
+
+static request_step *const end_steps[] = {step_signature, step_content_type, step_json, step_publish};
+
+void webhook_complete(void *ctx, struct http_request *http)
+{
+    (void)ctx;
+    struct request *r = http_request_user(http);
+    if (r->outcome == OUTCOME_NONE) r->outcome = take_steps(r, end_steps, sizeof end_steps / sizeof end_steps[0]);
+    if (r->outcome == OUTCOME_NONE)
+        http_request_suspend(http); /* reports come on this thread, after this call */
+    else
+        http_request_answer(http, answer_make(r));
+}
+
+/* ---- the end ---- */
+
+void webhook_published(void *ctx, void *subject, const struct publish_report *report)
+{
+    static const enum outcome outcomes[] = {[PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED,
+                                            [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
+                                            [PUBLISH_LATE] = OUTCOME_DEADLINE};
+    (void)ctx;
+    struct request *r = subject;
+    r->outcome = outcomes[report->end];
+    r->reason = report->reason;
+    r->partition = report->partition;
+    r->offset = report->offset;
+    http_request_resume(r->http, answer_make(r));
+}
+
+void webhook_done(void *ctx, struct http_request *http)
+{
+    (void)ctx;
+    struct request *r = http_request_user(http);
+    if (!r) return;
+    if (r->outcome == OUTCOME_NONE) r->outcome = OUTCOME_ABORTED;
+    answer_record(r);
+    request_put(r);
+}
+
+void webhook_malformed(void *ctx, const char *text)
+{
+    struct ingress *in = ctx;
+    metrics_add(in->metrics, METRIC_MALFORMED, 1);
+    log_event(LOG_INFO, "malformed", log_text("message", text));
+}

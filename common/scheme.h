@@ -19,6 +19,7 @@ void scheme_set_free(struct scheme_set *set);
 const struct scheme *scheme_find(const struct scheme_set *set, const char *name);
 
 const char *scheme_name(const struct scheme *s);
+/* Name of the header that carries the signature. */
 const char *scheme_signature_header(const struct scheme *s);
 int scheme_response_status(const struct scheme *s);
 int64_t scheme_deadline_ms(const struct scheme *s);

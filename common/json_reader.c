@@ -34,7 +34,8 @@ struct json *json_parse(struct bytes text, struct error *error)
     const char *end = NULL;
     errno = 0;
     cJSON *root = cJSON_ParseWithLengthOpts((const char *)text.data, text.size, &end, 0);
-    /* What our scanner passed and cJSON does not read whole: a lone surrogate, a number of more than 63 characters. */
+    /* What our scanner passed and cJSON does not read whole: a lone surrogate; before 1.7.18 a number over 63
+     * characters. */
     while (root && end < (const char *)text.data + text.size && strchr(" \n\r\t", *end))
         end++;
     if (!root || end != (const char *)text.data + text.size) {

@@ -35,7 +35,7 @@ bool replay_wrote(const struct record *r, const char *replay_id)
     struct buffer named;
     buffer_init(&named, 1024);
     header_text(record_header(r, "drawbridge-replay"), "replay_id", &named);
-    const bool same = strcmp(buffer_cstr(&named), replay_id) == 0;
+    const bool same = named.size > 0 && strcmp(buffer_cstr(&named), replay_id) == 0;
     buffer_close(&named);
     return same;
 }

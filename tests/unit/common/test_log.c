@@ -120,6 +120,7 @@ static void a_value_is_cut_at_1_kib(void **state)
             const char *rest = read_line();
             size_t kept = size <= 1024 ? size : size - 3 <= 1024 ? size - 3 : 1024;
             assert_int_equal(strspn(strstr(rest, "aaa"), "a\xE2\x82\xAC"), kept);
+            assert_null(strstr(rest, "\xEF\xBF\xBD")); /* no half of one */
             assert_int_equal(strstr(rest, "...\"") != NULL, size > 1024);
         }
     }

@@ -490,6 +490,8 @@ static void escapes(void **state)
         {"\x01", "\\u0001"},
         {"\x1B", "\\u001b"},
         {"\x7F", "\\u007f"},
+        {"\x1F", "\\u001f"},
+        {"\xC2\x9F", "\\u009f"},
         {"\xC2\x80", "\\u0080"},
         {"\xC2\x9B", "\\u009b"},
         {"\xFF", "\xEF\xBF\xBD"},

@@ -203,6 +203,8 @@ struct shipment {
 bool sender_start(struct sender *s, struct shipment *shipment, struct error *error);
 /* The next shipment that was answered (or was not, in time); NULL if none within timeout_ms. */
 struct shipment *sender_next(struct sender *s, int timeout_ms);
+/* Shipments under way. */
+int sender_busy(const struct sender *s);
 void shipment_close(struct shipment *shipment);
 
 /* ---- load.c: the small load generator behind `send --count` ---- */

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BATCH_MAX = 256, LOG_LINE_MAX = 1024, REFUSALS_SHOWN = 5, POLL_MS = 100 };
@@ -154,15 +155,26 @@ static enum lanes_next start_due(struct load *l, int *wait_ms, struct error *err
     }
 }
 
+/* Collects what is answered within wait_ms, and whatever else is answered by then. */
+static void collect(struct load *l, int wait_ms)
+{
+    if (sender_busy(l->sender) == 0)
+        nanosleep(&(struct timespec){.tv_nsec = wait_ms * 1000000L}, NULL); /* nothing under way: until one is due */
+    while (l->batch_count < BATCH_MAX) {
+        struct shipment *x = sender_next(l->sender, wait_ms);
+        if (x == NULL) return;
+        l->batch[l->batch_count++] = x->ctx;
+        wait_ms = 0;
+    }
+}
+
 static bool load_loop(struct load *l, struct error *error)
 {
-    error->code = ERROR_NONE;
     for (;;) {
         int wait_ms = 0;
+        error->code = ERROR_NONE;
         if (start_due(l, &wait_ms, error) == LANES_FINISHED) return error->code == ERROR_NONE;
-        for (struct shipment *x; l->batch_count < BATCH_MAX && (x = sender_next(l->sender, wait_ms)) != NULL;
-             wait_ms = 0)
-            l->batch[l->batch_count++] = x->ctx;
+        collect(l, wait_ms);
         if (!batch_settle(l, error)) return false;
     }
 }

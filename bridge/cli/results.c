@@ -98,7 +98,7 @@ void results_row(const struct json *result, struct buffer *out)
     talk_safe(&agent, bytes_of(text_of(result, "agent_id")), 128);
     talk_safe(&status, bytes_of(text_of(result, "status")), 16);
     talk_safe(&workflow, bytes_of(text_of(result, "workflow_id")), 64);
-    buffer_format(out, "%-20.20s %-9s %-16s %-35s %3" PRId64 " %8" PRId64 " ", text_of(result, "ended_at"),
+    buffer_format(out, "%-19.19s  %-9s %-16s %-35s %3" PRId64 " %8" PRId64 " ", text_of(result, "ended_at"),
                   buffer_cstr(&status), buffer_cstr(&agent), buffer_cstr(&workflow), attempts, duration_ms);
     talk_safe(out, bytes_of(output), OUTPUT_COLUMNS);
     buffer_close(&agent);

@@ -91,6 +91,11 @@ struct shipment *sender_next(struct sender *s, int timeout_ms)
     return x;
 }
 
+int sender_busy(const struct sender *s)
+{
+    return http_client_busy(s->client);
+}
+
 void shipment_close(struct shipment *x)
 {
     for (size_t i = 0; i < DELIVERY_HEADERS_MAX; i++)

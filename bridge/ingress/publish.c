@@ -25,7 +25,7 @@ enum {
     LENIENT_MS = 10000, /* from then on some connected leaders are enough to begin with */
     TURNS_MAX = 16,     /* polls in one run */
     TICKETS_KEPT_MAX = 4096,
-    WHY_SIZE = 256,
+    WHY_SIZE = 640,
 };
 
 struct ticket {
@@ -170,7 +170,8 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
     if (err == RD_KAFKA_RESP_ERR__FATAL) p->fatal = true;
     if (kafka_error_is_credentials(err) && !p->was_ready && p->refused.code == ERROR_NONE)
         error_set(&p->refused, ERROR_DENIED, "Kafka refuses the credentials: %s", reason);
-    log_event(LOG_WARN, "kafka", log_text("error", rd_kafka_err2name((rd_kafka_resp_err_t)err)),
+    /* librdkafka logs the same in its own words; states that matter are logged where they change. */
+    log_event(LOG_DEBUG, "kafka error", log_text("error", rd_kafka_err2name((rd_kafka_resp_err_t)err)),
               log_text("message", reason));
 }
 

@@ -133,7 +133,9 @@ bool address_parse_listen(const char *text, struct sockaddr_storage *out, unsign
     const char *colon = strrchr(text, ':');
     int64_t port;
     struct address address;
-    if (!colon || !text_parse_int64(bytes_of(colon + 1), 0, 65535, &port) ||
+    bool ambiguous =
+        colon && text[0] != '[' && strchr(text, ':') != colon; /* is "::1:80" an address or has it a port? */
+    if (!colon || ambiguous || !text_parse_int64(bytes_of(colon + 1), 0, 65535, &port) ||
         !address_parse_with_port(bytes_of(text), &address))
         return error_set(error, ERROR_INVALID, "'%s' is not an IPv4 address:port or [IPv6 address]:port", text);
     if (text[0] != '[') {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh Debian 12 or 13 to a webhook that became a result: installs what is missing, builds, runs `drawbridge dev`.
+# From a fresh Debian 12 or 13 to a webhook that became a result: installs what is missing, builds, runs drawbridge dev.
 # SPDX-License-Identifier: Apache-2.0
 #
 #   deploy/quickstart.sh [arguments of drawbridge dev]     e.g. --once, or: --agent triage -- python3 triage.py

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 
+from checker import instant
 from process import ROOT, Failure, Process, Workspace, free_port, wait_until
 from topics import NAMES, create_topics, read_topic, wait_for_records
 
@@ -158,7 +159,13 @@ class Daemon:
 
     @property
     def log(self):
+        """What the present process, or the last one, has written."""
         return self.process.log_text()
+
+    def moments_in_log(self, text):
+        """When (seconds since the epoch) lines with that text were written, by all processes of this daemon."""
+        with open(self.log_path, encoding="utf-8", errors="replace") as lines:
+            return [instant(re.search(r"\d{4}-\d\d-\d\dT[0-9:.]+Z?", line).group(0)) for line in lines if text in line]
 
 
 class Ingress(Daemon):

@@ -126,7 +126,8 @@ class KafkaNode:
 
     def format(self):
         run = subprocess.run(
-            self.command("kafka.tools.StorageTool", "format", "-t", self.cluster.cluster_id, "-c", self.config_path),
+            self.command("kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster.cluster_id}",
+                         "--config", self.config_path),
             capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if run.returncode != 0:
             raise Failure(f"formatting the storage of node {self.number} failed:\n{run.stdout}{run.stderr}")

@@ -167,3 +167,12 @@ def wait_until(condition, timeout, what, interval=0.05):
         if time.monotonic() > deadline:
             raise Failure(f"{what() if callable(what) else what}: not within {timeout} s")
         time.sleep(interval)
+
+
+def process_lives(pid):
+    """True while that process exists and is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

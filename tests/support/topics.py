@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 
 import dataclasses
 import json
+import threading
 import time
 import uuid
 
@@ -175,3 +176,26 @@ def murmur2(data):
 def java_partition(key, count):
     """The partition that a Java producer's default partitioner chooses for a key."""
     return (murmur2(key) & 0x7FFFFFFF) % count
+
+
+class LiveReader:
+    """A read_committed reader that looks on while things break; `records` is everything it has seen so far."""
+
+    def __init__(self, bootstrap, topic):
+        self.records = []
+        self._over = threading.Event()
+        self._reader = _consumer(bootstrap, "read_committed")
+        self._reader.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions_of(bootstrap, topic)])
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._over.is_set():
+            message = self._reader.poll(0.2)
+            if message is not None and message.error() is None:
+                self.records.append(_record(message))
+        self._reader.close()
+
+    def close(self):
+        self._over.set()
+        self._thread.join()

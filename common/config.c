@@ -52,7 +52,7 @@ static bool read_file(const char *path, struct buffer *out, struct error *error)
     if (stream == NULL) return error_set_errno(error, errno, "can't be opened");
     char chunk[8192];
     size_t size;
-    while ((size = fread(chunk, 1, sizeof chunk, stream)) > 0)
+    while (buffer_ok(out) && (size = fread(chunk, 1, sizeof chunk, stream)) > 0)
         buffer_append(out, chunk, size);
     int errnum = ferror(stream) ? errno : 0;
     fclose(stream);

@@ -131,7 +131,9 @@ bool config_store_scalar(const struct config_option *o, struct bytes text, void 
     if (!kinds[o->kind].parse(text, &value))
         return error_set(error, ERROR_INVALID, "\"%.*s\" is not %s", shown, (const char *)text.data,
                          kinds[o->kind].expected);
-    if (!check_range(o, value, error)) return error_context(error, "\"%.*s\"", shown, (const char *)text.data);
+    struct error range;
+    if (!check_range(o, value, &range))
+        return error_set(error, ERROR_INVALID, "\"%.*s\" %s", shown, (const char *)text.data, range.text);
     if (o->kind == CONFIG_BOOL)
         *(bool *)field = value != 0;
     else

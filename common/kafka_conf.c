@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <syslog.h>
 
 enum { NAME_SIZE = 128, VALUE_MAX = 64 << 10 };
 
@@ -207,8 +206,9 @@ static bool set_user_property(rd_kafka_conf_t *conf, int role, const struct conf
  * one group for all clients of a program cannot avoid. */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
-    enum log_level ours = level <= LOG_ERR ? LOG_ERROR : level <= LOG_WARNING ? LOG_WARN : LOG_INFO;
-    if (level >= 7 || strcmp(facility, "CONFWARN") == 0) ours = LOG_DEBUG;
+    enum { ERR = 3, WARNING = 4, DEBUG = 7 }; /* syslog's; its header would redefine our LOG_ words */
+    enum log_level ours = level <= ERR ? LOG_ERROR : level <= WARNING ? LOG_WARN : LOG_INFO;
+    if (level >= DEBUG || strcmp(facility, "CONFWARN") == 0) ours = LOG_DEBUG;
     log_event(ours, "kafka", log_text("client", rk != NULL ? rd_kafka_name(rk) : NULL), log_text("facility", facility),
               log_text("message", text));
 }

@@ -245,6 +245,45 @@ static void a_script_without_interpreter_line_is_refused(void **state)
     assert_non_null(strstr(r.error.text, "Exec format error"));
 }
 
+static void write_file(const char *folder, const char *name, const char *text, mode_t mode)
+{
+    char path[200];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(fchmod(fd, mode), 0);
+    close(fd);
+}
+
+/* As a shell does it: a file without the right is passed over, but remembered if nothing better comes. */
+static void path_is_searched_to_its_end(void **state)
+{
+    (void)state;
+    struct run r;
+    char first[] = "/tmp/test_child_XXXXXX", second[] = "/tmp/test_child_XXXXXX", path[100];
+    char *before = clean[0], *argv[] = {(char[]){"tool"}, NULL};
+    assert_non_null(mkdtemp(first));
+    assert_non_null(mkdtemp(second));
+    snprintf(path, sizeof path, "PATH=/nowhere::%s/tool:%s:%s", first, first, second);
+    clean[0] = path;
+    write_file(first, "tool", "no program", 0600);
+    run(&r, &(struct command_spec){.argv = argv});
+    assert_false(r.ran);
+    assert_string_equal(r.error.text, "command 'tool': Permission denied");
+    write_file(second, "tool", "#!/bin/echo found\n", 0700);
+    run(&r, &(struct command_spec){.argv = argv});
+    clean[0] = before;
+    assert_true(r.ran);
+    assert_memory_equal(r.output, "found ", 6);
+    for (int i = 0; i < 2; i++) {
+        const char *folder = i ? second : first;
+        snprintf(path, sizeof path, "%s/tool", folder);
+        unlink(path);
+        rmdir(folder);
+    }
+}
+
 static void a_relative_command_is_looked_up_in_its_directory(void **state)
 {
     (void)state;
@@ -387,6 +426,7 @@ int main(void)
         cmocka_unit_test(a_limit_above_the_hard_one_is_refused),
         cmocka_unit_test(what_cannot_run_says_why),
         cmocka_unit_test(a_script_without_interpreter_line_is_refused),
+        cmocka_unit_test(path_is_searched_to_its_end),
         cmocka_unit_test(a_relative_command_is_looked_up_in_its_directory),
         cmocka_unit_test(no_process_of_the_group_is_left),
         cmocka_unit_test(low_descriptors_do_not_confuse_it),

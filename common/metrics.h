@@ -10,7 +10,7 @@ struct metric_def {
     const char *name;   /* "drawbridge_ingress_requests_total" */
     const char *labels; /* "outcome=\"accepted\"", or NULL */
     enum metric_kind kind;
-    const char *help;   /* one line, without backslashes; of a name's first row */
+    const char *help; /* one line, without backslashes; of a name's first row */
 };
 
 struct metrics;

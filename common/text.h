@@ -48,8 +48,8 @@ bool text_is_utf8(struct bytes text);
 /* Length of the valid UTF-8 sequence (RFC 3629) that `text` begins with; 0 when there is none. */
 size_t text_utf8_next(struct bytes text);
 
-/* How many leading bytes may stand in a JSON string as they are: valid UTF-8, no '"', no backslash, no control character
- * (U+007F to U+009F included, for the sake of terminals that show a log). */
+/* How many leading bytes may stand in a JSON string as they are: valid UTF-8, no '"', no backslash, no control
+ * character (U+007F to U+009F included, for the sake of terminals that show a log). */
 size_t text_json_plain(struct bytes text);
 /* Writes the escape for the character that text_json_plain stopped at, NUL-terminated: \n, \u001b, or U+FFFD for a byte
  * that is not UTF-8.  Takes that character off `text` and returns the length of the escape. */

@@ -206,11 +206,13 @@ static void lines_of_threads_stay_whole(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, write_many, names[i]), 0);
     FILE *in = fdopen(blocking[0], "r");
     for (; count < 2000 && fgets(line, sizeof line, in); count++) {
-        int n;
-        const char *event = strstr(line, " level=info event=threads from=");
-        assert_ptr_equal(event, line + 32);
+        static const char prefix[] = " level=info event=threads from=";
+        int64_t n;
         assert_int_equal(strncmp(line, "time=", 5), 0);
-        assert_int_equal(sscanf(event, " level=info event=threads from=%*[a-d] n=%d", &n), 1);
+        assert_int_equal(strncmp(line + 32, prefix, strlen(prefix)), 0);
+        const char *rest = line + 32 + strlen(prefix); /* "a n=12\n" */
+        assert_true(rest[0] >= 'a' && rest[0] <= 'd' && strncmp(rest + 1, " n=", 3) == 0);
+        assert_true(text_parse_int64((struct bytes){(const uint8_t *)rest + 4, strlen(rest) - 5}, 0, 499, &n));
     }
     assert_int_equal(count, 2000);
     for (int i = 0; i < 4; i++)

@@ -1,6 +1,7 @@
 /* test_metrics.c: the exposition format, byte for byte, and the bucket borders.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "metrics.h"
+#include "text.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,11 +48,12 @@ static void counters_and_gauges(void **state)
 static int64_t value_of(const struct buffer *page, const char *series)
 {
     char wanted[128];
-    long long value = -1;
+    int64_t value = -1;
     snprintf(wanted, sizeof wanted, "\n%s ", series);
     const char *at = strstr(buffer_cstr(page), wanted);
     if (!at) fail_msg("no series %s", series);
-    assert_int_equal(sscanf(at + strlen(wanted), "%lld", &value), 1);
+    at += strlen(wanted);
+    assert_true(text_parse_int64((struct bytes){(const uint8_t *)at, strcspn(at, "\n")}, 0, INT64_MAX, &value));
     return value;
 }
 

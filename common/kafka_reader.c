@@ -18,8 +18,8 @@ struct kafka_reader {
     int partitions;          /* of the topic */
     int only;                /* the one that is read, or -1 */
     struct reader_partition *states;
-    bool end_told; /* READER_END was returned for the present catch-up */
-    bool failed;   /* on_error saw something that no waiting repairs */
+    int behind;  /* partitions that were not read to their end yet */
+    bool failed; /* on_error saw something that no waiting repairs */
     struct error failure;
     rd_kafka_message_t *message; /* what the last record views */
     struct record_header headers[RECORD_HEADERS_MAX];
@@ -83,6 +83,7 @@ static bool start_partition(struct kafka_reader *r, int partition, enum kafka_fr
         return error_set(error, ERROR_UNAVAILABLE, "partition %d: %s", partition,
                          rd_kafka_err2str(rd_kafka_last_error()));
     r->states[partition].started = true;
+    r->behind++;
     return true;
 }
 
@@ -115,28 +116,23 @@ struct kafka_reader *kafka_reader_new(const struct kafka_settings *settings, con
     return NULL;
 }
 
-/* All partitions are at their end, and that is news. */
-static bool end_reached(struct kafka_reader *r)
+/* A message that is not a record: READER_IDLE means reading goes on. */
+static enum reader_event take_notice(struct kafka_reader *r, const rd_kafka_message_t *m, struct error *error)
 {
-    if (r->end_told) return false;
-    for (int p = 0; p < r->partitions; p++)
-        if (r->states[p].started && !r->states[p].at_end) return false;
-    r->end_told = true;
-    return true;
-}
-
-/* A message that is not a record.  True if reading goes on. */
-static bool take_notice(struct kafka_reader *r, const rd_kafka_message_t *m, struct error *error)
-{
+    struct reader_partition *p = &r->states[m->partition];
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        r->states[m->partition].at_end = true;
-        return true;
+        if (p->at_end) return READER_IDLE;
+        p->at_end = true;
+        r->behind--;
+        return r->behind == 0 ? READER_END : READER_IDLE;
     }
-    if (kafka_error_class(m->err) == KAFKA_RETRY) return true;
+    if (kafka_error_class(m->err) == KAFKA_RETRY) return READER_IDLE;
     if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
-        return error_set(error, ERROR_NOT_FOUND, "partition %d: there is no record at offset %lld (any more)",
-                         m->partition, (long long)m->offset);
-    return error_set(error, ERROR_UNAVAILABLE, "partition %d: %s", m->partition, rd_kafka_message_errstr(m));
+        error_set(error, ERROR_NOT_FOUND, "partition %d: there is no record at offset %lld (any more)", m->partition,
+                  (long long)m->offset);
+    else
+        error_set(error, ERROR_UNAVAILABLE, "partition %d: %s", m->partition, rd_kafka_message_errstr(m));
+    return READER_FAILED;
 }
 
 static void take_record(struct kafka_reader *r, struct record *out, struct reader_position *position)
@@ -146,8 +142,9 @@ static void take_record(struct kafka_reader *r, struct record *out, struct reade
     position->partition = r->message->partition;
     position->offset = r->message->offset;
     position->timestamp_ms = rd_kafka_message_timestamp(r->message, NULL);
-    r->states[r->message->partition].at_end = false;
-    r->end_told = false;
+    struct reader_partition *p = &r->states[r->message->partition];
+    if (p->at_end) r->behind++;
+    p->at_end = false;
 }
 
 enum reader_event kafka_reader_next(struct kafka_reader *r, int timeout_ms, struct record *out,
@@ -170,8 +167,8 @@ enum reader_event kafka_reader_next(struct kafka_reader *r, int timeout_ms, stru
             take_record(r, out, position);
             return READER_RECORD;
         }
-        if (!take_notice(r, r->message, error)) return READER_FAILED;
-        if (end_reached(r)) return READER_END;
+        enum reader_event event = take_notice(r, r->message, error);
+        if (event != READER_IDLE) return event;
     }
 }
 

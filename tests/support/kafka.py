@@ -33,6 +33,9 @@ from process import CACHE, Failure, Process, Workspace, free_port, wait_until  #
 POM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kafka-pom.xml")
 JAVA_LEAST = 17
 READY_S = 120
+# Starts fast, and three of them fit beside the tests.  For measurements: the compilers' best, and room for it.
+SMALL_JVM = ("-Xmx400m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+FAST_JVM = ("-Xmx1g", "-Xms1g", "-XX:+UseSerialGC")
 
 LOG4J = """
 status = error
@@ -119,8 +122,8 @@ class KafkaNode:
             for name, value in {**properties, **own}.items():
                 out.write(f"{name}={value}\n")
 
-    def command(self, main, *arguments, heap="400m"):
-        return [java(), f"-Xmx{heap}", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+    def command(self, main, *arguments):
+        return [java(), *self.cluster.jvm, "-Xshare:auto",
                 "-XX:-UsePerfData", f"-Dlog4j2.configurationFile={self.cluster.log4j_path}",
                 "-cp", os.path.join(self.cluster.jars, "*"), main, *arguments]
 
@@ -183,8 +186,9 @@ class KafkaCluster:
     exception the folder with the logs stays and its path is printed.
     """
 
-    def __init__(self, nodes=1, properties=None):
+    def __init__(self, nodes=1, properties=None, jvm=SMALL_JVM):
         self.workspace = Workspace("kafka")
+        self.jvm = jvm
         self.jars = jars()
         self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.log4j_path = self.workspace.file("log4j2.properties")

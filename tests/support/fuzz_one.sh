@@ -5,7 +5,7 @@ set -u
 name=$1 time_s=$2
 program=$(find build/fuzz -type f -executable -name "$name" | head -n 1)
 [ -n "$program" ] || { echo "$name: not built" && exit 1; }
-corpus=tests/fuzz/corpus/${name#fuzz_}
+corpus=tests/fuzz/corpus/$name
 run=build/fuzz/run/$name
 mkdir -p "$run/found"
 [ -d "$corpus" ] && [ -n "$(ls -A "$corpus")" ] || { echo "$name: no corpus in $corpus" && exit 1; }

@@ -60,3 +60,7 @@ def large_payload(size=900_000):
     text = filler.encode()[:room]
     text = text[:text.rfind(b" ") + 1]  # whole words: never a cut escape or character
     return head.encode() + text + b"x" * (room - len(text)) + tail.encode()
+
+
+if __name__ == "__main__":
+    print(f"{len(github_payloads())} payloads of {PACKAGE} {VERSION} in {CACHE}")

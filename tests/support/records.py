@@ -62,6 +62,8 @@ def assert_event(record, agent_id, delivery_id, event_type, body, partitions):
     assert headers["http-x-github-delivery"] == delivery_id
     assert not any("signature" in name for name in headers), "a replayable signature stands in the topic"
     assert_valid("event-headers", headers)
+    assert_valid("trigger-header", trigger)
+    assert_valid("evidence-header", evidence)
 
 
 def assert_result(record, event):
@@ -79,3 +81,21 @@ def assert_result(record, event):
     for name in ("triggered_at", "ended_at"):
         assert TIME.fullmatch(value[name]), value[name]
     assert_valid("result", value)
+    assert_valid("result-headers", headers)
+
+
+def assert_dead_letter(record, event):
+    """The event record unchanged, in its partition, and three headers more."""
+    assert (record.key, record.value, record.partition) == (event.key, event.value, event.partition)
+    assert record.headers[:len(event.headers)] == event.headers
+    extra = dict(record.headers[len(event.headers):])
+    assert set(extra) == {"drawbridge-error", "drawbridge-attempts", "drawbridge-source"}
+    assert_valid("dead-letter-headers", headers_of(record))
+
+
+def assert_journal(record):
+    """Every JSON document of a journal entry is one of the schema's."""
+    if record.header("drawbridge-run"):
+        assert_valid("journal", json.loads(record.header("drawbridge-run")))
+    elif record.value:
+        assert_valid("journal", record.json())

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -154,19 +155,24 @@ static bool kafka_prepare(struct dev *d, const struct cli_connection *given, str
 
 /* ---- ports ---- */
 
-/* A port that nobody uses now.  Somebody may take it before the daemon does: then that one says so and we end. */
+/* A port that nobody uses now, below those that the kernel gives to outgoing connections.  Somebody may still take it
+ * before the daemon does: then that one says so and we end. */
 static bool free_port(int *port, struct error *error)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
+    enum { FIRST = 10000, COUNT = 20000, TRIES = 100 };
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return error_set_errno(error, errno, "open a socket");
-    const bool good =
-        bind(fd, (struct sockaddr *)&address, size) == 0 && getsockname(fd, (struct sockaddr *)&address, &size) == 0;
-    if (!good) error_set_errno(error, errno, "find a free port");
+    bool found = false;
+    for (int i = 0; i < TRIES && !found; i++) {
+        uint16_t random;
+        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) break;
+        *port = FIRST + random % COUNT;
+        const struct sockaddr_in address = {
+            .sin_family = AF_INET, .sin_port = htons((uint16_t)*port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        found = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    }
     close(fd);
-    *port = ntohs(address.sin_port);
-    return good;
+    return found || error_set(error, ERROR_IO, "found no free port");
 }
 
 static bool listen_choose(struct dev *d, struct error *error)

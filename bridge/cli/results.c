@@ -89,8 +89,8 @@ void results_row(const struct json *result, struct buffer *out)
     int64_t attempts = 0, duration_ms = 0;
     json_int64(json_get(result, "attempts", NULL), &attempts);
     json_int64(json_get(result, "duration_ms", NULL), &duration_ms);
-    const char *output = text_of(result, "output");
-    if (*output == '\0') output = text_of(result, "error");
+    const char *output = text_of(result, "error");
+    if (*output == '\0') output = text_of(result, "output");
     struct buffer agent, status, workflow;
     buffer_init(&agent, 1024);
     buffer_init(&status, 256);

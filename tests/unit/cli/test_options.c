@@ -170,9 +170,9 @@ static void a_list_is_bounded(void **state)
     struct settings s;
     struct error error;
     int first;
-    char *argv[2 + CLI_LIST_MAX + 1] = {W("command")};
+    char word[] = "-Xa=b", *argv[2 + CLI_LIST_MAX + 1] = {W("command")};
     for (int i = 1; i <= CLI_LIST_MAX + 1; i++)
-        argv[i] = W("-Xa=b");
+        argv[i] = word;
     assert_int_equal(parse(&s, &first, &error, 1 + CLI_LIST_MAX, argv), CLI_PARSED);
     assert_int_equal(s.list.count, CLI_LIST_MAX);
     assert_int_equal(parse(&s, &first, &error, 2 + CLI_LIST_MAX, argv), CLI_PARSED_WRONG);

@@ -193,6 +193,13 @@ static bool header_is_torn(const char *name, size_t name_size, const char *value
     return value[value_size] != 0 || value[value_size + 1] != 0;
 }
 
+/* The same for the request line: method, target and version stand one byte apart, and two NULs end it. */
+static bool line_is_torn(const struct http_request *r, const char *method, const char *version)
+{
+    return r->target_at != (uintptr_t)method + strlen(method) + 1 ||
+           (uintptr_t)version != r->target_at + r->target.size + 1 || version[strlen(version) + 1] != 0;
+}
+
 static enum MHD_Result collect_header(void *ctx, enum MHD_ValueKind kind, const char *name, size_t name_size,
                                       const char *value, size_t value_size)
 {
@@ -217,8 +224,7 @@ static void request_read_head(struct http_request *r, const char *method, const 
     struct bytes target = r->head.target;
     const uint8_t *query = target.size ? memchr(target.data, '?', target.size) : NULL;
     r->head.path = query ? (struct bytes){target.data, (size_t)(query - target.data)} : target;
-    if (!buffer_ok(&r->target) || (r->server->peek && (uintptr_t)version != r->target_at + target.size + 1))
-        r->head.torn = true;
+    if (!buffer_ok(&r->target) || (r->server->peek && line_is_torn(r, method, version))) r->head.torn = true;
     MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, collect_header, r);
     r->head.headers = r->headers;
 }

@@ -15,8 +15,7 @@ enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static const char *const exit_texts[] = {
     [CLI_OK] = "all went well",
-    [CLI_NO] = "the work was done and the answer is no: a delivery was not accepted, a run failed, settings drifted, a "
-               "configuration is wrong",
+    [CLI_NO] = "done, and the answer is no: delivery not accepted, run failed, topics drifted, configuration wrong",
     [CLI_USAGE] = "the command line is wrong; nothing was done",
     [CLI_UNAVAILABLE] = "Kafka or the ingress did not answer, or a deadline passed",
     [CLI_FAILURE] = "the operating system or a library failed",

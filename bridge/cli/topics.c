@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
 #include "kafka_admin.h"
+#include "text.h"
 #include <stddef.h>
 #include <string.h>
 
@@ -69,6 +70,12 @@ static const char *wanted_min_insync(int replicas)
     return replicas >= 3 ? "2" : "1";
 }
 
+static int64_t number_of(const char *text)
+{
+    int64_t number = 0;
+    return text_parse_int64(bytes_of(text), 0, INT32_MAX, &number) ? number : 0;
+}
+
 /* Appends "name=value,..." of everything that has drifted; returns how many. */
 static int topic_drift(const struct topic_state *t, struct buffer *mend)
 {
@@ -79,10 +86,11 @@ static int topic_drift(const struct topic_state *t, struct buffer *mend)
         talk("%s: %s is %s, should be %s", t->name, p->name, t->actual[i], p->value);
         buffer_format(mend, "%s%s=%s", drifted++ > 0 ? "," : "", p->name, p->value);
     }
-    if (strcmp(t->min_insync, wanted_min_insync(t->replicas)) < 0) {
-        talk("%s: min.insync.replicas is %s, should be %s with %d replicas", t->name, t->min_insync,
-             wanted_min_insync(t->replicas), t->replicas);
-        buffer_format(mend, "%smin.insync.replicas=%s", drifted++ > 0 ? "," : "", wanted_min_insync(t->replicas));
+    const char *wanted = wanted_min_insync(t->replicas);
+    if (number_of(t->min_insync) < number_of(wanted)) { /* more is the operator's choice */
+        talk("%s: min.insync.replicas is %s, should be %s with %d replicas", t->name, t->min_insync, wanted,
+             t->replicas);
+        buffer_format(mend, "%smin.insync.replicas=%s", drifted++ > 0 ? "," : "", wanted);
     }
     return drifted;
 }
@@ -91,8 +99,8 @@ static void print_state(const struct topic_state *t, const char *word)
 {
     struct buffer line;
     buffer_init(&line, 1024);
-    buffer_format(&line, "%-28s %-8s", t->name, word);
-    if (t->partitions > 0) buffer_format(&line, " %d partitions, replication %d", t->partitions, t->replicas);
+    buffer_format(&line, "%-28s %s", t->name, word);
+    if (t->partitions > 0) buffer_format(&line, ": partitions %d, replication %d", t->partitions, t->replicas);
     talk_line(buffer_view(&line));
     buffer_close(&line);
 }
@@ -173,7 +181,7 @@ bool topics_make(struct kafka_admin *admin, const struct cli_kafka *kafka, const
         };
         bool existed;
         if (!kafka_admin_create(admin, &create, plan->timeout_ms, &existed, error)) return false;
-        if (!existed) talk("%s created: %d partitions, replication %d", create.topic, create.partitions, replication);
+        if (!existed) talk("%s created: partitions %d, replication %d", create.topic, create.partitions, replication);
     }
     return true;
 }

@@ -134,8 +134,8 @@ def test_a_users_secret_is_never_shown(dev, tmp_path):
     path = tmp_path / "the secret"
     path.write_text(secret)
     path.chmod(0o600)
-    for arguments, env in ((("--secret", "env:DEV_SECRET"), {"DEV_SECRET": secret}), (("--secret", f"file:{path}"), {})):
-        one = dev("--agent", "s", *arguments, env=env)
+    for reference, env in (("env:DEV_SECRET", {"DEV_SECRET": secret}), (f"file:{path}", {})):
+        one = dev("--agent", "s", "--secret", reference, env=env)
         one.wait_out("result ")
         for folder, _, names in os.walk(one.temporary):
             for name in names:

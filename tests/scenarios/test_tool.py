@@ -105,7 +105,7 @@ def test_topics_are_made_checked_and_mended(kafka, make_bridge):
     code, out, err = tool("topics", "check", "-c", path)
     assert code == NO and out.count("missing") == 6 and "topics create" in err
     code, out, err = tool("topics", "create", "-c", path, "--partitions", 5)
-    assert code == OK and out.count(" ok ") == 6, out + err
+    assert code == OK and out.count(" ok: ") == 6, out + err
     metadata = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=10).topics
     assert {role: len(metadata[name].partitions) for role, name in names.items()} == \
         {role: 1 if role == "triggers" else 5 for role in NAMES}
@@ -419,7 +419,8 @@ def test_check_tells_all_problems_of_both_files_at_once(bridge):
         config.write("concurency = 4;\n")
     code, _, err = tool("check", "--ingress", ingress.config_path, "--runner", runner.config_path)
     assert code == NO
-    for path, word in ((ingress.config_path, "htpp"), (ingress.config_path, "drain"), (runner.config_path, "concurency")):
+    for daemon, word in ((ingress, "htpp"), (ingress, "drain"), (runner, "concurency")):
+        path = daemon.config_path
         assert any(line.startswith(f"{path}:") and word in line for line in err.splitlines()), err
 
 

@@ -279,7 +279,7 @@ static void the_calendar_has_no_gap(void **state)
     int64_t wall_us;
     assert_true(text_parse_time(bytes_of("1800-01-01T00:00:00Z"), &wall_us));
     for (int i = 0; i < 146097; i++, wall_us += INT64_C(86400000000)) {
-        char text[TEXT_TIME_SIZE], expected[32];
+        char text[TEXT_TIME_SIZE], expected[64];
         text_format_time(wall_us, text);
         snprintf(expected, sizeof expected, "%04d-%02d-%02dT00:00:00.000000Z", year, month, day);
         assert_string_equal(text, expected);

@@ -212,8 +212,10 @@ static void load_verify(struct loading *l)
 {
     char path[128];
     const struct trigger_options *o = &l->trigger->options;
+    snprintf(path, sizeof path, "%s.secret", l->path);
+    bool has_secret = config_has(l->file, path); /* an empty one is an error, never "no signature wanted" */
     snprintf(path, sizeof path, "%s.verify", l->path);
-    bool has_verify = config_has(l->file, path), has_secret = o->secret[0] != 0;
+    bool has_verify = config_has(l->file, path);
     if (has_verify && has_secret) {
         problem(l, "secret", "stands beside verify; say it once");
         return;

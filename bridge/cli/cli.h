@@ -344,7 +344,8 @@ bool dev_daemons_wait(struct dev_daemons *d, struct http_client *client, bool *r
 /* ---- dev_show.c: the way of each delivery, as the topics tell it ---- */
 
 struct dev_show;
-/* Follows events, journal and results.  from_start: the whole topics (a mock); else from this moment on. */
+/* Follows events, journal and results from now on, whatever is in them.  from_start: by reading all of them first (the
+ * mock knows no offset of a time). */
 struct dev_show *dev_show_new(const struct cli_kafka *kafka, bool from_start, struct error *error);
 void dev_show_free(struct dev_show *s); /* NULL is legal */
 /* How far the watched workflow has come. */

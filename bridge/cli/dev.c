@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "daemon.h"
 #include "kafka_admin.h"
+#include "log.h"
 #include "text.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -148,6 +149,10 @@ static bool kafka_prepare(struct dev *d, const struct cli_connection *given, str
     if (d->mock) {
         if (!mock_start(d, error)) return false;
         connection.brokers = rd_kafka_mock_cluster_bootstraps(d->mock_cluster);
+        /* the mock sleeps through an empty fetch, and says only that it is an old broker */
+        if (connection.properties.count < CLI_LIST_MAX)
+            connection.properties.items[connection.properties.count++] = "fetch.wait.max.ms=10";
+        log_set_level(LOG_ERROR);
     }
     if (!connect_load(&connection, &d->kafka, error) || !topics_rename(d, error)) return false;
     return d->mock ? mock_topics(d, error) : real_topics(d, error);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_MAX_BYTES = 8192, OUTPUT_COLUMNS = 400 };
+enum { LINE_MAX_BYTES = 8192, OUTPUT_COLUMNS = 400, CATCH_UP_MS = 15000, LOOK_MS = 100 };
 
 struct dev_show {
     const struct cli_kafka *kafka;
@@ -102,12 +102,30 @@ static void see_result(const struct sight *s, const struct record *r, const stru
     json_int64(json_get(document, "duration_ms", NULL), &duration_ms);
     struct buffer shown;
     buffer_init(&shown, 4 * OUTPUT_COLUMNS);
-    talk_safe(&shown, bytes_of(text_of(document, what)), OUTPUT_COLUMNS);
+    struct bytes said = bytes_of(text_of(document, what));
+    while (said.size > 0 && said.data[said.size - 1] <= ' ')
+        said.size--;
+    talk_safe(&shown, said, OUTPUT_COLUMNS);
     dev_show_line("result", "%s[%d]@%" PRId64 "  %s  %s in %" PRId64 " ms  %s: %s", s->topic, at->partition, at->offset,
                   workflow_id, success ? "succeeded" : "FAILED", duration_ms, what, buffer_cstr(&shown));
     buffer_close(&shown);
     note(s, bytes_of(workflow_id), DEV_SEEN_RESULT | (success ? DEV_SEEN_SUCCESS : 0U));
     json_free(document);
+}
+
+/* Reads to what is the end now: from here on nothing that comes is missed, and nothing that was is shown. */
+static bool catch_up(struct kafka_reader *reader, struct error *error)
+{
+    const int64_t deadline_ms = clock_monotonic_ms() + CATCH_UP_MS;
+    for (;;) {
+        struct record record;
+        struct reader_position at;
+        const enum reader_event event = kafka_reader_next(reader, LOOK_MS, &record, &at, error);
+        if (event == READER_END) return true;
+        if (event == READER_FAILED) return false;
+        if (clock_monotonic_ms() > deadline_ms)
+            return error_set(error, ERROR_TIMED_OUT, "not read to the end within %d s", CATCH_UP_MS / 1000);
+    }
 }
 
 struct dev_show *dev_show_new(const struct cli_kafka *kafka, bool from_start, struct error *error)
@@ -123,8 +141,10 @@ struct dev_show *dev_show_new(const struct cli_kafka *kafka, bool from_start, st
     struct kafka_reader **const readers[] = {&s->events, &s->journal, &s->results};
     static const enum kafka_topic topics[] = {TOPIC_EVENTS, TOPIC_JOURNAL, TOPIC_RESULTS};
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
-        *readers[i] = kafka_reader_new(&kafka->settings, kafka->topics.name[topics[i]], -1, from, now_ms, error);
-        if (*readers[i] != NULL) continue;
+        const char *topic = kafka->topics.name[topics[i]];
+        *readers[i] = kafka_reader_new(&kafka->settings, topic, -1, from, now_ms, error);
+        if (*readers[i] != NULL && catch_up(*readers[i], error)) continue;
+        if (*readers[i] != NULL) error_context(error, "read topic '%s'", topic);
         dev_show_free(s);
         return NULL;
     }

@@ -231,6 +231,7 @@ void answer_record(struct request *r);
 enum publish_end {
     PUBLISH_ACKNOWLEDGED, /* the brokers have it */
     PUBLISH_FAILED,       /* they don't, or nobody knows */
+    PUBLISH_OVERSIZED,    /* they never will: over the topic's max.message.bytes */
     PUBLISH_LATE,         /* the ticket's deadline passed first */
 };
 struct publish_report {
@@ -257,9 +258,9 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
 int publisher_fd(const struct publisher *p);
 int publisher_timeout_ms(const struct publisher *p, int64_t now_ms);
 void publisher_run(struct publisher *p, int64_t now_ms);
-/* Copies the record.  PUBLISH_STARTED: `answered` will be called once with `subject`, never from inside this call. */
-enum publish_start publisher_send(struct publisher *p, const struct record *record, int64_t now_ms, int64_t deadline_ms,
-                                  void *subject);
+/* Copies the record; the deadline is monotonic time.  PUBLISH_STARTED: `answered` will be called once with `subject`,
+ * never from inside this call. */
+enum publish_start publisher_send(struct publisher *p, const struct record *record, int64_t deadline_ms, void *subject);
 /* Would publisher_send start now?  Else *why, if given, is a sentence that lives until the next call. */
 bool publisher_ready(const struct publisher *p, const char **why);
 /* Wrong credentials, met before the first connection: waiting will not help (traps 2.1). */

@@ -152,8 +152,11 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
     struct ticket *t = m->_private;
     struct publish_report report = {.end = PUBLISH_ACKNOWLEDGED, .partition = m->partition, .offset = m->offset};
     if (m->err) {
-        report = (struct publish_report){
-            .end = PUBLISH_FAILED, .partition = m->partition, .offset = -1, .reason = rd_kafka_err2str(m->err)};
+        report = (struct publish_report){.end = m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? PUBLISH_OVERSIZED
+                                                                                               : PUBLISH_FAILED,
+                                         .partition = m->partition,
+                                         .offset = -1,
+                                         .reason = rd_kafka_err2str(m->err)};
         p->fatal = p->fatal || m->err == RD_KAFKA_RESP_ERR__FATAL;
     } else {
         note_acknowledged(p, t);
@@ -227,7 +230,8 @@ static bool judge(struct publisher *p, const struct json *statistics)
                  p->settings.topic);
         return false;
     }
-    if (!text_is(eos, "idemp_state", "Assigned")) {
+    /* It loses the id for a moment after a refused record; what is sent meanwhile waits for the next one. */
+    if (!p->connected && !text_is(eos, "idemp_state", "Assigned")) {
         snprintf(p->why, sizeof p->why, "the producer has no id from the brokers yet");
         return false;
     }
@@ -383,12 +387,10 @@ static enum publish_start send_failed(struct publisher *p, enum kafka_produced p
     return PUBLISH_AWAY;
 }
 
-enum publish_start publisher_send(struct publisher *p, const struct record *record, int64_t now_ms, int64_t deadline_ms,
-                                  void *subject)
+enum publish_start publisher_send(struct publisher *p, const struct record *record, int64_t deadline_ms, void *subject)
 {
     struct error error;
     int64_t size = (int64_t)record_wire_size(record);
-    (void)now_ms;
     if (!publisher_ready(p, NULL)) return PUBLISH_AWAY;
     if (p->queue_bytes + size > p->settings.queue_max / 5 * 4) return PUBLISH_QUEUE_FULL;
     struct ticket *t = ticket_take(p);

@@ -341,9 +341,8 @@ static enum outcome step_publish(struct request *r)
     if (!r->store || !publisher_ready(in->publisher, NULL)) return OUTCOME_KAFKA_AWAY;
     enum outcome outcome = event_make(r, clock_wall_us(), &event);
     if (outcome != OUTCOME_NONE) return outcome;
-    int64_t now_ms = clock_monotonic_ms();
-    outcome =
-        send_outcome(r, publisher_send(in->publisher, &event.record, now_ms, now_ms + r->trigger->deadline_ms, r));
+    int64_t deadline_ms = clock_monotonic_ms() + r->trigger->deadline_ms;
+    outcome = send_outcome(r, publisher_send(in->publisher, &event.record, deadline_ms, r));
     release_body(r); /* the producer has its own copy */
     return outcome;
 }
@@ -367,6 +366,7 @@ void webhook_published(void *ctx, void *subject, const struct publish_report *re
 {
     static const enum outcome outcomes[] = {[PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED,
                                             [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
+                                            [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,
                                             [PUBLISH_LATE] = OUTCOME_DEADLINE};
     (void)ctx;
     struct request *r = subject;

@@ -21,7 +21,8 @@ void text_format_time(int64_t wall_us, char out[TEXT_TIME_SIZE]);
 enum { TEXT_TIME_OFFSET_SIZE = 33 };
 void text_format_time_offset(int64_t wall_us, char out[TEXT_TIME_OFFSET_SIZE]);
 /* Any RFC 3339 date-time with 0-9 fraction digits and Z or a numeric offset -> microseconds since 1970 (further digits
- * are dropped).  The second 60 is allowed at the end of a UTC day and counts as the first of the next. */
+ * are dropped).  The second 60 is allowed at the end of a UTC day and counts as the first of the next.
+ * What it accepts text_format_time can write. */
 bool text_parse_time(struct bytes text, int64_t *wall_us);
 
 /* UUIDv7 (RFC 9562) from a wall clock and ten random bytes: 36 characters + NUL. */

@@ -37,11 +37,14 @@ static char *put(char *at, int width, int64_t value, char separator)
     return at + width + 1;
 }
 
+/* The years 0000 to 9999, which four digits can name. */
+static const int64_t first_us = INT64_C(-62167219200) * US_PER_SECOND;
+static const int64_t last_us = INT64_C(253402300800) * US_PER_SECOND - 1;
+
 void text_format_time(int64_t wall_us, char out[TEXT_TIME_SIZE])
 {
-    int64_t first = days_from_date(0, 1, 1) * US_PER_DAY, last = days_from_date(10000, 1, 1) * US_PER_DAY - 1;
-    if (wall_us < first) wall_us = first;
-    if (wall_us > last) wall_us = last;
+    if (wall_us < first_us) wall_us = first_us;
+    if (wall_us > last_us) wall_us = last_us;
     int64_t days = wall_us / US_PER_DAY, us = wall_us % US_PER_DAY;
     if (us < 0) {
         us += US_PER_DAY;
@@ -144,7 +147,7 @@ bool text_parse_time(struct bytes text, int64_t *wall_us)
     if (second == 60 && utc_minute != 1439) return false;
     int64_t seconds = (int64_t)(hour * 60 + minute - offset) * 60 + second;
     *wall_us = days * US_PER_DAY + seconds * US_PER_SECOND + fraction_us;
-    return true;
+    return *wall_us >= first_us && *wall_us <= last_us; /* an offset can lead out of what can be written back */
 }
 
 void text_uuid7(int64_t wall_us, const uint8_t random[10], char out[TEXT_UUID_SIZE])

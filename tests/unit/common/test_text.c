@@ -238,6 +238,8 @@ static void other_forms_of_times(void **state)
         {"2026-11-23T12:00:00Z ", NULL},
         {" 2026-11-23T12:00:00Z", NULL},
         {"2026-11-23T12:00:0xZ", NULL},
+        {"0000-01-01T00:00:59.999999+00:01", NULL}, /* of the year before 0000 */
+        {"9999-12-31T23:59:59-00:01", NULL},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         int64_t wall_us = 0;

@@ -1,11 +1,8 @@
 /* arrive.c: what a polled event is: a new run, a copy of one we know, or nothing that can be run.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "clock.h"
-#include "kafka.h"
 #include "log.h"
 #include "memory.h"
 #include "runner.h"
-#include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -126,26 +123,21 @@ static bool is_expected(struct runner *r, struct partition *p, int64_t offset)
     return true;
 }
 
-void arrive_message(struct runner *r, struct partition *p, const struct rd_kafka_message_s *m)
+void arrive(struct runner *r, struct partition *p, const struct polled *polled)
 {
-    struct record_header headers[RECORD_HEADERS_MAX];
-    struct record record;
+    struct record record = polled->record;
     struct record_event_view view;
     struct error error;
-    bool truncated;
-    if (!is_expected(r, p, m->offset)) return;
+    if (!is_expected(r, p, polled->offset)) return;
     p->first_checked = true;
-    p->expect = m->offset + 1;
-    kafka_message_record(m, headers, &record, &truncated);
-    int64_t recorded_us = rd_kafka_message_timestamp(m, NULL) * 1000;
-    if (recorded_us <= 0) recorded_us = clock_wall_us();
-    if (truncated || record.header_count > JOURNAL_EVENT_HEADERS_MAX) {
+    p->expect = polled->offset + 1;
+    if (polled->truncated || record.header_count > JOURNAL_EVENT_HEADERS_MAX) {
         if (record.header_count > JOURNAL_EVENT_HEADERS_MAX) record.header_count = JOURNAL_EVENT_HEADERS_MAX;
-        arrive_dead(p, &record, m->offset, recorded_us, "the record has too many headers");
+        arrive_dead(p, &record, polled->offset, polled->written_us, "the record has too many headers");
     } else if (!record_to_event(&record, &view, &error)) {
-        arrive_dead(p, &record, m->offset, recorded_us, error.text);
+        arrive_dead(p, &record, polled->offset, polled->written_us, error.text);
     } else {
-        if (view.recorded_us <= 0) view.recorded_us = recorded_us;
-        arrive_event(r, p, &record, &view, m->offset);
+        if (view.recorded_us <= 0) view.recorded_us = polled->written_us;
+        arrive_event(r, p, &record, &view, polled->offset);
     }
 }

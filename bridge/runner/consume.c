@@ -110,6 +110,26 @@ void consume_serve(struct runner *r)
         if (m->err) judge(r, m->err, rd_kafka_message_errstr(m));
 }
 
+void consume_snapshot(struct runner *r, struct assignment *out)
+{
+    void *data = NULL;
+    size_t size = 0;
+    *out = (struct assignment){.generation = -1};
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(r->consumer);
+    if (!group) return;
+    rd_kafka_error_t *e = rd_kafka_consumer_group_metadata_write(group, &data, &size);
+    rd_kafka_consumer_group_metadata_destroy(group);
+    if (e) {
+        rd_kafka_error_destroy(e);
+        return;
+    }
+    out->metadata = memory_new(size);
+    memcpy(out->metadata, data, size);
+    out->metadata_size = size;
+    rd_kafka_mem_free(NULL, data);
+    out->present = handover_parse_metadata(out->metadata, size, out);
+}
+
 void consume_attach(struct runner *r, struct partition *p)
 {
     static const uint64_t one = 1;
@@ -154,6 +174,15 @@ static bool has_room(const struct runner *r, const struct partition *p)
            (int64_t)p->runs.count < r->settings->queue_max && r->event_bytes < (size_t)r->settings->body_memory_bytes;
 }
 
+static void on_message(struct runner *r, struct partition *p, const rd_kafka_message_t *m)
+{
+    struct record_header headers[RECORD_HEADERS_MAX];
+    struct polled polled = {.offset = m->offset, .written_us = rd_kafka_message_timestamp(m, NULL) * 1000};
+    if (polled.written_us <= 0) polled.written_us = clock_wall_us();
+    kafka_message_record(m, headers, &polled.record, &polled.truncated);
+    arrive(r, p, &polled);
+}
+
 static void read_partition(struct runner *r, struct partition *p)
 {
     while (!p->drained && has_room(r, p)) {
@@ -163,7 +192,7 @@ static void read_partition(struct runner *r, struct partition *p)
             return;
         }
         if (!m->err)
-            arrive_message(r, p, m);
+            on_message(r, p, m);
         else if (m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
             judge(r, m->err, rd_kafka_message_errstr(m));
         rd_kafka_message_destroy(m);

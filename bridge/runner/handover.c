@@ -2,17 +2,15 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "clock.h"
 #include "log.h"
-#include "memory.h"
 #include "runner.h"
-#include <librdkafka/rdkafka.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { WAIT_IN_FLIGHT_MS = 10000, WAIT_LAST_MS = 5000 };
 
 /* ---- the assignment's metadata (J2) */
 
-/* "CGMDv2:", int32 generation, then group, member and instance as C strings (traps 2.2). */
-static bool parse_metadata(const uint8_t *data, size_t size, struct assignment *out)
+bool handover_parse_metadata(const uint8_t *data, size_t size, struct assignment *out)
 {
     static const char magic[] = "CGMDv2:";
     size_t at = sizeof magic - 1;
@@ -26,28 +24,6 @@ static bool parse_metadata(const uint8_t *data, size_t size, struct assignment *
     if (length == room || length == 0 || length >= sizeof out->member) return false;
     memcpy(out->member, member, length + 1);
     return out->generation >= 0;
-}
-
-/* Of this very moment: fetched any later it could belong to the next generation, and un-fence what was decided in this
- * one. */
-static void take_snapshot(struct runner *r, struct assignment *out)
-{
-    void *data = NULL;
-    size_t size = 0;
-    *out = (struct assignment){.generation = -1};
-    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(r->consumer);
-    if (!group) return;
-    rd_kafka_error_t *e = rd_kafka_consumer_group_metadata_write(group, &data, &size);
-    rd_kafka_consumer_group_metadata_destroy(group);
-    if (e) {
-        rd_kafka_error_destroy(e);
-        return;
-    }
-    out->metadata = memory_new(size);
-    memcpy(out->metadata, data, size);
-    out->metadata_size = size;
-    rd_kafka_mem_free(NULL, data);
-    out->present = parse_metadata(out->metadata, size, out);
 }
 
 static void new_epoch(struct runner *r)
@@ -87,7 +63,7 @@ static void keep_or_drop(struct runner *r, bool keep, const int *numbers, size_t
 void handover_assigned(struct runner *r, const int *numbers, size_t count)
 {
     struct assignment now;
-    take_snapshot(r, &now);
+    consume_snapshot(r, &now);
     now.epoch = r->assignment.epoch;
     keep_or_drop(r, may_keep(&r->assignment, &now), numbers, count);
     free(r->assignment.metadata);

@@ -202,30 +202,36 @@ static bool is_listed(const struct run *run, enum change_kind kind)
     return !run->in_flight && (kind == CHANGE_ADOPT ? ours : ours || run->handed_over);
 }
 
-static void propose_list(struct runner *r, struct batch *b, struct partition *p, enum change_kind kind)
+static size_t list_runs(const struct partition *p, enum change_kind kind, struct run_id *ids)
 {
     size_t count = 0, at = 0;
-    struct record record;
-    struct run_id *ids = memory_new((p->runs.count + 1) * sizeof *ids);
     for (struct id_slot *slot; (slot = id_table_next(&p->runs, &at));)
         if (is_listed(slot->as.pointer, kind)) ids[count++] = slot->id;
-    journal_encode_list(&r->scratch, kind == CHANGE_ADOPT ? JOURNAL_ADOPT : JOURNAL_HANDOVER, ids, count, &record);
-    add(r, b, p, TOPIC_JOURNAL, &record);
-    free(ids);
+    return count;
+}
+
+static void encode_mark(struct runner *r, const struct partition *p, enum change_kind kind, const struct run_id *ids,
+                        size_t count, struct record *out)
+{
+    if (kind == CHANGE_BARRIER)
+        journal_encode_owner(&r->scratch, p->nonce, r->settings->transactional_id, out);
+    else
+        journal_encode_list(&r->scratch, kind == CHANGE_ADOPT ? JOURNAL_ADOPT : JOURNAL_HANDOVER, ids, count, out);
 }
 
 void propose_mark(struct runner *r, struct batch *b, struct partition *p, enum change_kind kind)
 {
-    gather_change(r, kind, p);
-    p->in_flight = true;
-    touch(b, p);
-    if (kind != CHANGE_BARRIER) {
-        propose_list(r, b, p, kind);
-        return;
-    }
     struct record record;
-    journal_encode_owner(&r->scratch, p->nonce, r->settings->transactional_id, &record);
-    add(r, b, p, TOPIC_JOURNAL, &record);
+    struct run_id *ids = memory_new((p->runs.count + 1) * sizeof *ids);
+    size_t count = list_runs(p, kind, ids);
+    if (count > 0 || kind != CHANGE_HANDOVER) {
+        gather_change(r, kind, p);
+        p->in_flight = true;
+        touch(b, p);
+        encode_mark(r, p, kind, ids, count, &record);
+        add(r, b, p, TOPIC_JOURNAL, &record);
+    }
+    free(ids);
 }
 
 void propose_forget(struct runner *r, struct batch *b, struct partition *p, const struct run_id *id, int64_t until_us)

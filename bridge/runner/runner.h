@@ -207,13 +207,21 @@ void consume_serve(struct runner *r);
 void consume_read(struct runner *r);
 void consume_attach(struct runner *r, struct partition *p);
 void consume_detach(struct partition *p);
+/* The group metadata of this very moment: fetched any later than inside the assign callback it could belong to the next
+ * generation, and un-fence what was decided in this one (J2). */
+void consume_snapshot(struct runner *r, struct assignment *out);
 /* End of the topic as last seen, or -1. */
 int64_t consume_high(struct runner *r, const struct partition *p);
 void consume_close(struct runner *r);
 
-/* arrive.c: what a polled event is. */
-struct rd_kafka_message_s;
-void arrive_message(struct runner *r, struct partition *p, const struct rd_kafka_message_s *m);
+/* arrive.c: what a polled event is: a new run, a copy of one we know, or nothing that can be run. */
+struct polled {
+    struct record record;
+    bool truncated; /* it has more headers than we can hold */
+    int64_t offset;
+    int64_t written_us; /* Kafka's time of the record: for foreign ones that say none of their own */
+};
+void arrive(struct runner *r, struct partition *p, const struct polled *polled);
 
 /* partition.c: partitions, their runs and agents in memory. */
 struct partition *partition_find(const struct runner *r, int number);
@@ -268,6 +276,9 @@ void takeover_sought(struct runner *r, const struct job *job);
 void takeover_again(struct runner *r);
 
 /* handover.c */
+/* "CGMDv2:", int32 generation, then group, member and instance as C strings.  False: no member, or no generation: the
+ * brokers would accept such metadata unchecked (J2). */
+bool handover_parse_metadata(const uint8_t *data, size_t size, struct assignment *out);
 void handover_assigned(struct runner *r, const int *numbers, size_t count);
 void handover_revoked(struct runner *r, bool lost);
 void handover_adopted(struct runner *r, struct partition *p);

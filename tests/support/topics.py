@@ -94,11 +94,11 @@ def partitions_of(bootstrap, topic):
     return sorted(metadata.partitions)
 
 
-def end_offsets(bootstrap, topic):
-    """High watermarks by partition: of everything written, decided or not."""
+def offset_ranges(bootstrap, topic):
+    """(first offset, high watermark) by partition: of everything written, decided or not."""
     reader = _consumer(bootstrap, "read_uncommitted")
     try:
-        return {p: reader.get_watermark_offsets(TopicPartition(topic, p), timeout=30)[1]
+        return {p: reader.get_watermark_offsets(TopicPartition(topic, p), timeout=30)
                 for p in partitions_of(bootstrap, topic)}
     finally:
         reader.close()
@@ -115,16 +115,15 @@ def read_topic(bootstrap, topic, timeout=60, isolation="read_committed", partiti
     A read_committed reader stands still at the first open transaction, so this waits until all that stood there at the
     call is decided (or raises).  Order: by partition, then offset.
     """
-    ends = end_offsets(bootstrap, topic)
-    if partitions is not None:
-        ends = {p: ends[p] for p in partitions}
-    open_partitions = {p for p, end in ends.items() if end > 0}
+    ranges = {p: r for p, r in offset_ranges(bootstrap, topic).items() if partitions is None or p in partitions}
+    ends = {p: end for p, (_, end) in ranges.items()}
+    open_partitions = {p for p, (begin, end) in ranges.items() if end > begin}
     found = {p: [] for p in ends}
     if not open_partitions:
         return []
     reader = _consumer(bootstrap, isolation)
     try:
-        reader.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in open_partitions])
+        reader.assign([TopicPartition(topic, p, ranges[p][0]) for p in open_partitions])
         deadline = time.monotonic() + timeout
         while open_partitions:
             message = reader.poll(0.2)

@@ -21,6 +21,7 @@ enum {
     TARGET_MAX = CONNECTION_MEMORY,
     HEADERS_MAX = 4096, /* cannot be reached within CONNECTION_MEMORY */
     BACKLOG = 1024,
+    ARRIVED_TURNS_MAX = 256,
 };
 
 enum phase {
@@ -55,6 +56,7 @@ struct http_server {
     struct http_app app;
     struct http_request *connections;
     int connection_count, request_count;
+    int64_t arrivals; /* connections and requests so far */
     int epoll_fd, port;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     int64_t now_ms;      /* of this turn */
@@ -124,6 +126,7 @@ static void connection_started(struct http_server *s, struct MHD_Connection *con
     if (r->next) r->next->prev = r;
     s->connections = r;
     s->connection_count++;
+    s->arrivals++;
     request_set_phase(r, PHASE_HEADERS);
 }
 
@@ -257,6 +260,7 @@ static enum MHD_Result request_begin(struct http_request *r, const char *method,
     r->answered = r->suspended = false;
     r->user = NULL;
     s->request_count++;
+    s->arrivals++;
     request_read_head(r, method, version);
     request_set_phase(r, PHASE_BODY);
     s->app.head(s->app.ctx, r);
@@ -443,9 +447,22 @@ int64_t http_server_timed_out(const struct http_server *s)
     return s->timed_out;
 }
 
+/* Takes in what has arrived by now: connections in the backlog (the library accepts a few a turn) and requests in the
+ * sockets' buffers.  Bounded, for more may come in all the time. */
+static void server_take_arrived(struct http_server *s)
+{
+    int64_t before = -1;
+    s->now_ms = clock_monotonic_ms();
+    for (int turn = 0; turn < ARRIVED_TURNS_MAX && s->arrivals != before; turn++) {
+        before = s->arrivals;
+        MHD_run(s->daemon);
+    }
+}
+
 void http_server_quiesce(struct http_server *s)
 {
     if (s->quiesced) return;
+    server_take_arrived(s);
     s->quiesced = true;
     int fd = MHD_quiesce_daemon(s->daemon);
     if (fd != MHD_INVALID_SOCKET) close(fd);

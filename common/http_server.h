@@ -85,7 +85,8 @@ int http_server_connections(const struct http_server *s);
 int http_server_requests(const struct http_server *s);
 /* Connections that ran out of time so far. */
 int64_t http_server_timed_out(const struct http_server *s);
-/* Stops listening; connections are closed as soon as they have no request. */
+/* Takes in what has arrived by now (so not from inside a callback of the app), then stops listening; connections are
+ * closed as soon as they have no request. */
 void http_server_quiesce(struct http_server *s);
 /* Every suspended request must have been resumed before, else the library ends the process (traps 5.1).  NULL is legal.
  */

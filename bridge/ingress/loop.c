@@ -199,9 +199,9 @@ static void loop_close(struct loop *l)
 static void begin_drain(struct loop *l)
 {
     struct ingress *in = l->in;
+    http_server_quiesce(in->server); /* what was sent before the signal is a delivery like any other */
     in->draining = true;
     l->drain_until_ms = clock_monotonic_ms() + in->settings.drain_ms;
-    http_server_quiesce(in->server);
     log_event(LOG_INFO, "draining", log_int("requests", http_server_requests(in->server)),
               log_int("events", (int64_t)publisher_outstanding(in->publisher)));
 }

@@ -1,0 +1,262 @@
+#!/usr/bin/python3
+"""How fast is drawbridge-ingress beside a bare libmicrohttpd + librdkafka program?  One Kafka node, both in turn.
+
+    cmake --build --preset release --target bench drawbridge-ingress && tests/bench/ingress_bench.py
+
+Needs wrk.  1 KiB bodies of 100 agents, signed, a fresh delivery id each, acks=all; load, broker and program share this
+machine, so compare only what one run prints.  A measure, no test: nothing here passes or fails.
+
+"bare" compresses as drawbridge-ingress does (lz4), so that the ratios show our own work; "plain" is the same program
+without: the compression costs the sender processor time and spares the broker and the disk.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import argparse
+import hashlib
+import hmac
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+
+import daemons  # noqa: E402
+from kafka import FAST_JVM, KafkaCluster  # noqa: E402
+from process import Failure, Process, Workspace, free_port, wait_until  # noqa: E402
+
+AGENTS = [f"agent-{i:02d}" for i in range(100)]
+BODY_SIZE = 1024
+PACED_CONNECTIONS = 64
+BARE = {"plain": [], "bare": ["compression.type=lz4"]}
+# (figure, which way is better, our limit for ours / bare)
+GOALS = (("per_s", "at least", 0.85), ("cpu_s", "at most", 1.3), ("p50_ms", "at most", 1.2))
+
+
+def body_of(agent, number):
+    """JSON of BODY_SIZE bytes as a Git forge would send it: names, numbers, addresses, some text."""
+    rng = random.Random(number)
+    event = {"action": "opened", "number": number, "repository": {
+        "id": rng.randrange(10**9), "full_name": f"example/{agent}", "private": False,
+        "html_url": f"https://git.example.com/example/{agent}", "default_branch": "main", "open_issues": 7},
+        "sender": {"login": f"user{rng.randrange(10**6)}", "id": rng.randrange(10**9), "site_admin": False},
+        "labels": [{"id": rng.randrange(10**9), "name": name, "color": f"{rng.randrange(1 << 24):06x}"}
+                   for name in ("bug", "help wanted", "priority")],
+        "head": {"sha": f"{rng.getrandbits(160):040x}", "ref": f"feature/{rng.randrange(10**6)}"}, "body": ""}
+    room = BODY_SIZE - len(json.dumps(event, separators=(",", ":")))
+    words = "the change fixes what the last one broke and adds a test for it so that nobody has to ask again".split()
+    text = ""
+    while len(text) < room:
+        text += rng.choice(words) + " "
+    event["body"] = text[:room]
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+def write_requests(path, port):
+    """The file that wrk's script and paced_load read; the delivery id is theirs to fill in."""
+    with open(path, "wb") as out:
+        for number, agent in enumerate(AGENTS):
+            body = body_of(agent, number)
+            assert len(body) == BODY_SIZE
+            signature = hmac.new(daemons.SECRET.encode(), body, hashlib.sha256).hexdigest()
+            request = (f"POST /api/v1/agents/{agent}/webhook HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+                       "User-Agent: GitHub-Hookshot/bench\r\nAccept: */*\r\nContent-Type: application/json\r\n"
+                       f"X-GitHub-Delivery: {'0' * 36}\r\nX-GitHub-Event: pull_request\r\n"
+                       f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {BODY_SIZE}\r\n\r\n").encode() + body
+            out.write(b"%d\n%s" % (len(request), request))
+
+
+class Subject:
+    """One of the programs, running, with topics of its own."""
+
+    def __init__(self, name, cluster, build):
+        self.name, self.cluster = name, cluster
+        self.bridge = daemons.Bridge(cluster.bootstrap)
+        self.workspace = Workspace("bench")
+        if name == "ours":
+            self.bridge.github_triggers(AGENTS)
+            daemon = self.bridge.ingress()
+            self.process, self.port = daemon.process, daemon.port
+        else:
+            self.port = free_port()
+            self.process = Process([os.path.join(build, "bench", "bare_ingress"), self.port, cluster.bootstrap,
+                                    self.bridge.names["events"], daemons.SECRET, *BARE[name]],
+                                   self.workspace.file("bare.log"))
+            wait_until(self._listens, 20, lambda: f"bare_ingress listening:\n{self.process.log_tail()}")
+        self.requests = self.workspace.file("requests")
+        write_requests(self.requests, self.port)
+
+    def _listens(self):
+        if not self.process.alive():
+            raise Failure(f"bare_ingress ended:\n{self.process.log_tail()}")
+        with open("/proc/net/tcp", encoding="ascii") as table:
+            return f":{self.port:04X} 00000000:0000 0A" in table.read()
+
+    def events(self):
+        """Records in the events topic, by an independent client."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": self.cluster.bootstrap, "group.id": "bench", "log_level": 0})
+        topic = self.bridge.names["events"]
+        try:
+            return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
+                       for p in range(self.bridge.partitions))
+        finally:
+            consumer.close()
+
+    def cpu_s(self):
+        """User and system time of the process and its threads so far."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def reset_peak(self):
+        with open(f"/proc/{self.process.pid}/clear_refs", "w", encoding="ascii") as refs:
+            refs.write("5")
+
+    def peak_mb(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+
+    def measure(self, load):
+        """Runs `load` (returns its JSON) and adds what the program spent on it."""
+        self.reset_peak()
+        events, cpu = self.events(), self.cpu_s()
+        figures = load()
+        spent, events = self.cpu_s() - cpu, self.events() - events
+        return {**figures, "events": events, "cpu_s": spent / events * 100000 if events else 0.0,
+                "peak_mb": self.peak_mb()}
+
+    def close(self):
+        from confluent_kafka.admin import AdminClient
+
+        if self.process.alive():
+            self.process.kill9()
+        admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap, "log_level": 0})
+        for future in admin.delete_topics(list(self.bridge.names.values())).values():
+            future.result(30)
+        self.bridge.close()
+        self.workspace.close(keep=False)
+
+
+def run_json(command, stdin=None, failures_allowed=False):
+    run = subprocess.run([str(part) for part in command], stdin=stdin, capture_output=True, text=True, check=False)
+    line = run.stdout.strip().rsplit("\n", 1)[-1]
+    if not line.startswith("{") or (run.returncode != 0 and not failures_allowed):
+        raise Failure(f"{command[0]} ended with {run.returncode}:\n{run.stdout[-1000:]}{run.stderr[-1000:]}")
+    return json.loads(line)
+
+
+def wrk(subject, connections, seconds):
+    seed = random.randrange(1, 1 << 27)
+    raw = run_json(["wrk", "-t", 2, "-c", connections, "-d", f"{seconds}s", "--timeout", "10s", "--latency", "-s",
+                    os.path.join(HERE, "signed_posts.lua"), f"http://127.0.0.1:{subject.port}/", "--",
+                    subject.requests, seed])
+    return {"per_s": raw["requests"] / raw["duration_us"] * 1e6, "p50_ms": raw["p50_us"] / 1000,
+            "p99_ms": raw["p99_us"] / 1000, "answers": raw["requests"], "not_202": raw["refused"],
+            "broken": raw["broken"]}
+
+
+def paced(subject, rate, seconds, build):
+    with open(subject.requests, "rb") as requests:
+        raw = run_json([os.path.join(build, "bench", "paced_load"), subject.port, PACED_CONNECTIONS, rate, seconds,
+                        random.randrange(1, 1 << 30)], stdin=requests, failures_allowed=True)
+    return {"per_s": raw["accepted"] / seconds, "p50_ms": raw["p50_us"] / 1000, "p99_ms": raw["p99_us"] / 1000,
+            "answers": raw["sent"], "not_202": raw["other_status"], "broken": raw["unanswered"]}
+
+
+def loads(options):
+    """(title, function of a subject) of each load, in the order they run."""
+    for connections in options.connections:
+        yield f"{connections} connections", lambda s, c=connections: wrk(s, c, options.seconds)
+    yield f"{options.rate}/s evenly", lambda s: paced(s, options.rate, options.seconds, options.build)
+
+
+def row(title, name, f):
+    return (f"{title:<16} {name:<5} {f['per_s']:9.0f}/s  p50 {f['p50_ms']:7.2f}  p99 {f['p99_ms']:7.2f} ms  "
+            f"{f['cpu_s']:5.2f} CPU s/100k  {f['peak_mb']:6.1f} MB")
+
+
+def check(title, name, f, connections):
+    """Says it when an answer was not 202, or a 202 has no record (wrk leaves some requests unanswered when it ends)."""
+    if f["not_202"] or f["broken"]:
+        print(f"  !! {title}, {name}: {f['not_202']} answers were not 202, {f['broken']} requests had none", flush=True)
+    if not f["answers"] - f["not_202"] <= f["events"] <= f["answers"] - f["not_202"] + connections:
+        print(f"  !! {title}, {name}: {f['answers']} answers, but {f['events']} records in the topic", flush=True)
+
+
+def profile(subject, options):
+    """Where the processor time goes at 64 connections; perf's file stays for a closer look."""
+    path = os.path.join(options.profile, f"perf-{subject.name}.data")
+    recorder = subprocess.Popen(["perf", "record", "-q", "-F", "2000", "-g", "-o", path, "-p", str(subject.process.pid),
+                                 "--", "sleep", str(options.seconds)])
+    wrk(subject, 64, options.seconds)
+    recorder.wait()
+    report = subprocess.run(["perf", "report", "-i", path, "--stdio", "--no-children", "-g", "none", "-s", "dso,symbol",
+                             "--percent-limit", "0.5"], capture_output=True, text=True, check=True).stdout
+    print(f"profile of {subject.name} ({path})")
+    print("\n".join(line for line in report.splitlines() if line and not line.startswith("#")), flush=True)
+
+
+def play_round(cluster, options, figures):
+    for name in (*BARE, "ours"):
+        subject = Subject(name, cluster, options.build)
+        try:
+            wrk(subject, 64, options.warm_up)
+            if options.profile:
+                profile(subject, options)
+            for title, load in loads(options):
+                result = subject.measure(lambda: load(subject))
+                print(row(title, name, result), flush=True)
+                check(title, name, result, max(options.connections))
+                figures.setdefault(title, {}).setdefault(name, []).append(result)
+        finally:
+            subject.close()
+
+
+def summary(figures, rate_title):
+    print("\nmedians of the rounds")
+    for title, both in figures.items():
+        middle = {name: {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
+                  for name, rounds in both.items()}
+        for name in middle:
+            print(row(title, name, middle[name]))
+        for key, way, limit in GOALS:
+            if key == "per_s" and title == rate_title:
+                continue
+            ratio = middle["ours"][key] / middle["bare"][key]
+            met = ratio >= limit if way == "at least" else ratio <= limit
+            print(f"{'':<16} {key:<7} ours/bare {ratio:5.2f} (wanted: {way} {limit}: {'met' if met else 'MISSED'})   "
+                  f"ours/plain {middle['ours'][key] / middle['plain'][key]:5.2f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"), help="a release build")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
+    parser.add_argument("--warm-up", type=int, default=3, help="seconds of load before the first")
+    parser.add_argument("--connections", type=lambda text: [int(c) for c in text.split(",")], default=[64, 256])
+    parser.add_argument("--profile", metavar="FOLDER", help="profile each program with perf as well")
+    parser.add_argument("--rate", type=int, default=2000, help="requests/s of the even load")
+    options = parser.parse_args()
+    daemons.BIN = os.path.join(options.build, "bin")
+    figures = {}
+    # A deleted topic shall leave the disk at once: a round writes some gigabytes.
+    with KafkaCluster(1, {"log.segment.delete.delay.ms": 100, "file.delete.delay.ms": 100}, jvm=FAST_JVM) as cluster:
+        for number in range(options.rounds):
+            print(f"round {number + 1}", flush=True)
+            play_round(cluster, options, figures)
+    summary(figures, f"{options.rate}/s evenly")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as problem:
+        sys.exit(f"ingress_bench.py: {problem}")

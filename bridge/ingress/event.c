@@ -39,7 +39,7 @@ bool event_traceparent(struct bytes received, const uint8_t random[24], char out
 {
     memcpy(out, "00-", 3);
     if (traceparent_is_valid(received)) {
-        memcpy(out + 3, received.data + 3, 49);
+        memcpy(out + 3, received.data + 3, 50);
         /* Only the sampled bit is defined; the others are ours to send as zero. */
         memcpy(out + 53, is_odd_hex(received.data[54]) ? "01" : "00", 3);
         return true;

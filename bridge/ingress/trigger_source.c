@@ -369,7 +369,9 @@ static void load_answers(struct loading *l)
     t->body_max = o->body_max > 0 ? o->body_max : l->settings->body_max;
     if (t->body_max > l->settings->body_max) problem(l, "body_max", "is over http.body_max");
     t->deadline_ms = o->deadline_ms > 0 ? o->deadline_ms : l->settings->publish_deadline_ms;
-    if (o->deadline_ms == 0 && scheme) t->deadline_ms = scheme_deadline_ms(scheme);
+    /* The scheme knows the sender's patience; being told sooner is never wrong. */
+    if (o->deadline_ms == 0 && scheme && scheme_deadline_ms(scheme) < t->deadline_ms)
+        t->deadline_ms = scheme_deadline_ms(scheme);
     t->response_status = o->response_status > 0 ? (int)o->response_status : 202;
     if (o->response_status == 0 && scheme) t->response_status = scheme_response_status(scheme);
     if (t->response_status != 200 && t->response_status != 202) problem(l, "response_status", "is 200 or 202");

@@ -22,6 +22,7 @@ enum kafka_role {
     KAFKA_RUNNER_PRODUCER,  /* transactional */
     KAFKA_RUNNER_CONSUMER,  /* group member, eager range, no auto anything */
     KAFKA_READER,           /* read_committed, no group: rd_kafka_consume_start_queue */
+    KAFKA_WRITER,           /* the tool's producer: the same promises as the ingress's, tuned for many records */
     KAFKA_ADMIN,
 };
 

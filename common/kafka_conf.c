@@ -15,8 +15,9 @@ enum {
     RUNNER = 1 << KAFKA_RUNNER_PRODUCER,
     CONSUMER = 1 << KAFKA_RUNNER_CONSUMER,
     READER = 1 << KAFKA_READER,
+    WRITER = 1 << KAFKA_WRITER,
     ADMIN = 1 << KAFKA_ADMIN,
-    PRODUCERS = INGRESS | RUNNER,
+    PRODUCERS = INGRESS | RUNNER | WRITER,
     CONSUMERS = CONSUMER | READER,
     ALL = PRODUCERS | CONSUMERS | ADMIN,
 };
@@ -35,16 +36,17 @@ static const struct initial {
     {ALL, "log.connection.close", "false"},               /* idle connections are closed all day */
     {INGRESS, "client.id", "drawbridge-ingress"},
     {RUNNER | CONSUMER, "client.id", "drawbridge-runner"},
-    {READER | ADMIN, "client.id", "drawbridge"},
+    {READER | WRITER | ADMIN, "client.id", "drawbridge"},
     /* With few requests in flight batches gather by themselves; waiting for them costs latency and gains nothing. */
-    {PRODUCERS, "linger.ms", "0"},
+    {INGRESS | RUNNER, "linger.ms", "0"},
+    {WRITER, "linger.ms", "5"},
     {INGRESS, "max.in.flight.requests.per.connection", "2"},
     {PRODUCERS, "compression.type", "lz4"},
     /* Above every topic's limit (kafka_topics), so that the topic decides.  The default is below a 1 MiB body. */
     {PRODUCERS, "message.max.bytes", "8388608"},
     {PRODUCERS, "queue.buffering.max.kbytes", "65536"},
     /* Longer than a failover of brokers (8-11 s): each expiry in flight risks a fatal idempotent producer. */
-    {INGRESS, "message.timeout.ms", "30000"},
+    {INGRESS | WRITER, "message.timeout.ms", "30000"},
     /* Sets the pace of transactions: 106 ms each at the default of 100, 5-8 ms at 2. */
     {RUNNER, "retry.backoff.ms", "2"},
     /* Above a failover; bounds how long the transaction of a dead runner holds back readers. */
@@ -75,7 +77,10 @@ static const struct fixed {
     {PRODUCERS, "partitioner", "murmur2_random", "keys must land where Java clients put them"},
     {PRODUCERS, "delivery.report.only.error", "false", "every record's fate must be reported"},
     {INGRESS, "queue.buffering.max.kbytes", NULL, "publish.queue_max sets it"},
-    {INGRESS, "transactional.id", NULL, "the ingress uses no transactions"},
+    {INGRESS, "queue.buffering.max.messages", NULL, "publish.queue_max bounds the queue"},
+    {INGRESS, "statistics.interval.ms", NULL, "readiness is told by it"},
+    {INGRESS, "enable.sparse.connections", NULL, "every broker is connected before the first event"},
+    {INGRESS | WRITER, "transactional.id", NULL, "transactions are the runner's"},
     {RUNNER, "transactional.id", NULL, "group_id and slot name it"},
     {RUNNER, "max.in.flight", NULL, "the order inside a transaction rests on it"},
     {RUNNER, "max.in.flight.requests.per.connection", NULL, "the order inside a transaction rests on it"},
@@ -98,7 +103,8 @@ static const struct fixed {
     {CONSUMER, "session.timeout.ms", NULL, "session_timeout sets it"},
     {CONSUMER, "max.poll.interval.ms", "60000", TAKEOVER},
     {CONSUMER, "queued.min.messages", NULL, "a smaller value makes a full queue pause for a whole second"},
-    {CONSUMERS, "allow.auto.create.topics", "false", "a typing error would make a topic with the wrong settings"},
+    /* librdkafka calls it a consumer's property, and heeds it in producers as well (measured on 2.0.2). */
+    {ALL, "allow.auto.create.topics", "false", "a typing error would make a topic with the wrong settings"},
     {ALL, "plugin.library.paths", NULL, "no foreign code is loaded"},
     {ALL, "log_level", NULL, "log.level sets what is logged"},
     {ALL, "log.queue", NULL, WIRING},

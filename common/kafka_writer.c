@@ -29,11 +29,11 @@ struct kafka_writer *kafka_writer_new(const struct kafka_settings *settings, str
         error_set(error, ERROR_MEMORY, "no memory");
         return NULL;
     }
-    rd_kafka_conf_t *conf = kafka_conf_new(settings, KAFKA_INGRESS_PRODUCER, error);
+    rd_kafka_conf_t *conf = kafka_conf_new(settings, KAFKA_WRITER, error);
     if (conf != NULL) {
         rd_kafka_conf_set_dr_msg_cb(conf, report);
         rd_kafka_conf_set_opaque(conf, w);
-        w->rk = kafka_client_new(KAFKA_INGRESS_PRODUCER, conf, error);
+        w->rk = kafka_client_new(KAFKA_WRITER, conf, error);
     }
     if (w->rk != NULL) return w;
     free(w);

@@ -83,11 +83,11 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 static rd_kafka_t *new_producer(const struct kafka_settings *settings, struct reports *reports)
 {
     struct error error = {0};
-    rd_kafka_conf_t *conf = kafka_conf_new(settings, KAFKA_INGRESS_PRODUCER, &error);
+    rd_kafka_conf_t *conf = kafka_conf_new(settings, KAFKA_WRITER, &error);
     assert_non_null(conf);
     rd_kafka_conf_set_opaque(conf, reports);
     rd_kafka_conf_set_dr_msg_cb(conf, on_report);
-    rd_kafka_t *rk = kafka_client_new(KAFKA_INGRESS_PRODUCER, conf, &error);
+    rd_kafka_t *rk = kafka_client_new(KAFKA_WRITER, conf, &error);
     assert_non_null(rk);
     return rk;
 }

@@ -68,6 +68,10 @@ static void a_role_has_its_values(void **state)
         {KAFKA_READER, "enable.partition.eof", "true"},
         {KAFKA_READER, "auto.offset.reset", "error"},
         {KAFKA_ADMIN, "socket.keepalive.enable", "true"},
+        {KAFKA_WRITER, "enable.idempotence", "true"},
+        {KAFKA_WRITER, "partitioner", "murmur2_random"},
+        {KAFKA_INGRESS_PRODUCER, "allow.auto.create.topics", "false"},
+        {KAFKA_RUNNER_PRODUCER, "allow.auto.create.topics", "false"},
     };
     struct config_pair pairs[] = {SERVERS, pair("linger_ms", "7")};
     struct kafka_settings settings = settings_of(pairs, 2);

@@ -8,21 +8,6 @@
 
 enum { FIRST_CAPACITY = 64 };
 
-struct bytes bytes_of(const char *text)
-{
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
-bool bytes_equal(struct bytes a, struct bytes b)
-{
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
-
-bool bytes_are(struct bytes a, const char *text)
-{
-    return bytes_equal(a, bytes_of(text));
-}
-
 char *bytes_dup(struct bytes a)
 {
     size_t with_nul;
@@ -83,7 +68,9 @@ bool buffer_reserve(struct buffer *b, size_t size)
 
 void buffer_append(struct buffer *b, const void *data, size_t size)
 {
-    if (!buffer_reserve(b, size)) return;
+    /* Most appends find room; capacity counts the NUL and is 0 after a failure. */
+    bool fits = size < b->capacity - b->size && b->size + size <= b->max;
+    if (!fits && !buffer_reserve(b, size)) return;
     if (size > 0) memcpy(b->data + b->size, data, size);
     b->size += size;
     b->data[b->size] = 0;

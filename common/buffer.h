@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A view of somebody else's bytes; never freed through the view.  data may be NULL only when size is 0. */
 struct bytes {
@@ -11,11 +12,26 @@ struct bytes {
     size_t size;
 };
 
-/* A view of a C string without its NUL. */
-struct bytes bytes_of(const char *text);
-bool bytes_equal(struct bytes a, struct bytes b);
+/* A view of a C string without its NUL.  In the header, so that the compiler knows the length of a literal. */
+static inline struct bytes bytes_of(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+/* The same as an initializer of tables. */
+#define BYTES_LITERAL(text)                                                                                            \
+    {                                                                                                                  \
+        (const uint8_t *)("" text), sizeof(text) - 1                                                                   \
+    }
+
+static inline bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
 /* Equal to a C string, byte for byte. */
-bool bytes_are(struct bytes a, const char *text);
+static inline bool bytes_are(struct bytes a, const char *text)
+{
+    return bytes_equal(a, bytes_of(text));
+}
 /* A heap copy with a NUL behind it (the caller frees it), or NULL without memory. */
 char *bytes_dup(struct bytes a);
 

@@ -26,18 +26,30 @@ static bool take(struct cursor *c, int byte)
     return true;
 }
 
+static const uint8_t *find_quote(const uint8_t *at, const uint8_t *end)
+{
+    return at < end ? memchr(at, '"', (size_t)(end - at)) : NULL;
+}
+
+/* An odd number of backslashes before a quote makes it part of the string. */
+static bool is_escaped(const uint8_t *start, const uint8_t *quote)
+{
+    const uint8_t *at = quote;
+    while (at > start && at[-1] == '\\')
+        at--;
+    return (quote - at) % 2 != 0;
+}
+
 /* Past a string that begins at the cursor; *inside views what stands between the quotes. */
 static bool skip_string(struct cursor *c, struct bytes *inside)
 {
     if (!take(c, '"')) return false;
-    const uint8_t *start = c->at;
-    while (c->at < c->end && *c->at != '"') {
-        if (*c->at == '\\') c->at++;
-        if (c->at < c->end) c->at++;
-    }
-    if (c->at >= c->end) return false;
-    *inside = (struct bytes){start, (size_t)(c->at - start)};
-    c->at++;
+    const uint8_t *start = c->at, *quote = find_quote(start, c->end);
+    while (quote && is_escaped(start, quote))
+        quote = find_quote(quote + 1, c->end);
+    if (!quote) return false;
+    *inside = (struct bytes){start, (size_t)(quote - start)};
+    c->at = quote + 1;
     return true;
 }
 

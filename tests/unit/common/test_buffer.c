@@ -62,6 +62,21 @@ static void the_maximum_is_reached_but_not_passed(void **state)
     }
 }
 
+/* A buffer that is used again may get a smaller maximum than its memory. */
+static void a_lowered_maximum_holds(void **state)
+{
+    (void)state;
+    struct buffer b;
+    buffer_init(&b, 1000);
+    assert_true(buffer_reserve(&b, 1000));
+    b.max = 5;
+    buffer_text(&b, "12345");
+    assert_true(buffer_ok(&b));
+    buffer_byte(&b, '6');
+    assert_false(buffer_ok(&b));
+    buffer_close(&b);
+}
+
 static void a_failure_sticks_until_cleared(void **state)
 {
     (void)state;
@@ -177,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appends_add_up_and_end_in_nul),
         cmocka_unit_test(the_maximum_is_reached_but_not_passed),
+        cmocka_unit_test(a_lowered_maximum_holds),
         cmocka_unit_test(a_failure_sticks_until_cleared),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(reserved_room_takes_no_further_memory),

@@ -392,7 +392,7 @@ struct http_server *http_server_new(const struct http_server_settings *settings,
     s->body_timeout_ms = settings->body_timeout_ms;
     s->idle_timeout_ms = settings->idle_timeout_ms;
     s->now_ms = clock_monotonic_ms();
-    s->peek = strncmp(MHD_get_version(), "0.9.", 4) == 0;
+    s->peek = strncmp(http_library_version(), "0.9.", 4) == 0;
     int fd = listen_on(settings->listen, &s->port, error);
     if (fd < 0) goto no_socket;
     if (!server_start(s, settings, fd, error)) goto no_daemon;
@@ -402,6 +402,11 @@ no_daemon:
 no_socket:
     free(s);
     return NULL;
+}
+
+const char *http_library_version(void)
+{
+    return MHD_get_version();
 }
 
 int http_server_port(const struct http_server *s)

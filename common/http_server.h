@@ -80,6 +80,8 @@ int http_server_fd(const struct http_server *s);
 int http_server_timeout_ms(const struct http_server *s, int64_t now_ms);
 void http_server_run(struct http_server *s, int64_t now_ms);
 
+/* "0.9.75" of the library at run time. */
+const char *http_library_version(void);
 int http_server_connections(const struct http_server *s);
 /* Requests between `head` and `done`. */
 int http_server_requests(const struct http_server *s);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CONTROLLER_MS = 200 };
+
 struct kafka_admin {
     rd_kafka_t *rk;
 };
@@ -157,9 +159,25 @@ static bool settings_each(rd_kafka_event_t *event, const char *topic,
     return true;
 }
 
+/* The answer about the brokers names the controller.  Where it is none of them (the mock) the admin request would wait
+ * for it until its time is up. */
+static bool controller_known(struct kafka_admin *a, int timeout_ms, struct error *error)
+{
+    const struct rd_kafka_metadata *metadata;
+    const rd_kafka_resp_err_t code = rd_kafka_metadata(a->rk, 0, NULL, &metadata, timeout_ms);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return refused(error, code, "ask for the brokers", NULL);
+    const int32_t controller = rd_kafka_controllerid(a->rk, CONTROLLER_MS);
+    bool known = false;
+    for (int i = 0; i < metadata->broker_cnt; i++)
+        known = known || metadata->brokers[i].id == controller;
+    rd_kafka_metadata_destroy(metadata);
+    return known || error_set(error, ERROR_UNAVAILABLE, "the cluster names no controller");
+}
+
 bool kafka_admin_settings(struct kafka_admin *a, const char *topic, int timeout_ms,
                           void (*each)(void *ctx, const char *name, const char *value), void *ctx, struct error *error)
 {
+    if (!controller_known(a, timeout_ms, error)) return error_context(error, "settings of %s", topic);
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(a->rk);
     rd_kafka_AdminOptions_t *options = options_new(a, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);

@@ -341,6 +341,23 @@ bool dev_daemons_alive(struct dev_daemons *d, struct error *error);
 /* One step of the wait until both are ready, with progress on stderr; sets *ready.  False: it will not come to that. */
 bool dev_daemons_wait(struct dev_daemons *d, struct http_client *client, bool *ready, struct error *error);
 
+/* ---- dev_order.c: lines about workflows in the order in which things happened; pure ---- */
+
+enum { DEV_ORDER_PATIENCE_MS = 1500 };
+/* Steps of a workflow: 0 is its event, n is the start of attempt n.  A line waits until step `needs` was told (-1: for
+ * nothing), at most DEV_ORDER_PATIENCE_MS, and tells step `gives`. */
+struct dev_line {
+    struct bytes workflow_id, text;
+    int64_t needs, gives;
+};
+struct dev_order;
+struct dev_order *dev_order_new(void);    /* NULL without memory */
+void dev_order_free(struct dev_order *o); /* NULL is legal */
+/* Copies the line.  False: no room; take some out first. */
+bool dev_order_add(struct dev_order *o, struct dev_line line, int64_t now_ms);
+/* The next line that may be told (the caller frees it), or NULL. */
+char *dev_order_next(struct dev_order *o, int64_t now_ms);
+
 /* ---- dev_show.c: the way of each delivery, as the topics tell it ---- */
 
 struct dev_show;
@@ -349,8 +366,11 @@ struct dev_show;
 struct dev_show *dev_show_new(const struct cli_kafka *kafka, bool from_start, struct error *error);
 void dev_show_free(struct dev_show *s); /* NULL is legal */
 /* How far the watched workflow has come. */
-enum dev_seen { DEV_SEEN_EVENT = 1, DEV_SEEN_RUN = 2, DEV_SEEN_RESULT = 4, DEV_SEEN_SUCCESS = 8 };
-/* Prints one line on stdout for whatever comes within about timeout_ms; *seen grows by what concerns `watched`. */
+enum dev_seen { DEV_SEEN_RESULT = 1, DEV_SEEN_SUCCESS = 2 };
+/* Prints one line on stdout for whatever comes within about timeout_ms; *seen grows by what concerns `watched`, which
+ * may be NULL. */
 bool dev_show_run(struct dev_show *s, int timeout_ms, const char *watched, unsigned *seen, struct error *error);
-/* One such line: the time (now), a word for the kind, the sentence. */
+/* Prints what still waits for its turn. */
+void dev_show_rest(struct dev_show *s);
+/* A line of our own. */
 void dev_show_line(const char *kind, const char *format, ...) __attribute__((format(printf, 2, 3)));

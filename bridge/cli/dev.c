@@ -299,10 +299,15 @@ static bool follow(struct dev *d, struct dev_show *show, const char *workflow_id
 static bool session(struct dev *d, const struct cli *cli, unsigned *seen, struct error *error)
 {
     char workflow_id[RECORD_WORKFLOW_ID_SIZE];
-    if (!kafka_prepare(d, &cli->connection, error) || !start_all(d, cli, error)) return false;
-    introduce(d);
+    if (!kafka_prepare(d, &cli->connection, error)) return false;
+    /* before the daemons: what an earlier session left open goes on at once */
     struct dev_show *show = dev_show_new(&d->kafka, d->mock, error);
-    const bool good = show != NULL && deliver(d, workflow_id, error) && follow(d, show, workflow_id, seen, error);
+    bool good = show != NULL && start_all(d, cli, error);
+    if (good) {
+        introduce(d);
+        good = deliver(d, workflow_id, error) && follow(d, show, workflow_id, seen, error);
+        dev_show_rest(show);
+    }
     dev_show_free(show);
     return good;
 }

@@ -162,7 +162,7 @@ void gather_last(struct runner *r)
     struct batch *b = batch_new(++r->batches);
     for (size_t i = 0; i < r->partition_count; i++) {
         struct partition *p = r->partitions[i];
-        if (p->state != PARTITION_OPEN) continue;
+        if (!partition_is_whole(p)) continue;
         gather_inputs(r, b, p);
         propose_mark(r, b, p, CHANGE_HANDOVER);
     }

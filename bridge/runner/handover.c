@@ -76,10 +76,7 @@ void handover_assigned(struct runner *r, const int *numbers, size_t count)
     }
     for (size_t i = 0; i < count; i++) {
         struct partition *p = partition_find(r, numbers[i]);
-        if (!p) {
-            p = partition_new(r, numbers[i]);
-            p->reading_at = -1;
-        }
+        if (!p) p = partition_new(r, numbers[i]);
         consume_attach(r, p);
     }
     takeover_begin(r);
@@ -87,16 +84,11 @@ void handover_assigned(struct runner *r, const int *numbers, size_t count)
 
 void handover_adopted(struct runner *r, struct partition *p)
 {
-    p->state = PARTITION_OPEN;
-    p->drained = false;
-    p->first_checked = p->sought_again = false;
-    partition_resume(r, p);
     size_t at = 0;
-    for (struct id_slot *slot; (slot = id_table_next(&p->runs, &at));) {
-        struct run *run = slot->as.pointer;
-        effects_thaw(r, run);
-        if (run->start_pending) effects_start(r, run);
-    }
+    for (struct id_slot *slot; (slot = id_table_next(&p->runs, &at));)
+        effects_thaw(r, slot->as.pointer);
+    p->first_checked = p->sought_again = false;
+    takeover_seek(r, p);
     log_event(LOG_INFO, "partition adopted", log_int("partition", p->number), log_int("runs", (int64_t)p->runs.count));
 }
 
@@ -115,7 +107,7 @@ static void to_limbo(struct runner *r)
         struct partition *p = r->partitions[i - 1];
         consume_detach(p);
         /* Half taken over, or with changes whose outcome nobody knows: the journal knows better. */
-        if (p->state != PARTITION_OPEN || r->in_flight) {
+        if (!partition_is_whole(p) || r->in_flight) {
             partition_drop(r, p);
             continue;
         }

@@ -15,6 +15,11 @@ struct partition *partition_find(const struct runner *r, int number)
     return NULL;
 }
 
+bool partition_is_whole(const struct partition *p)
+{
+    return p->state == PARTITION_OPEN || p->state == PARTITION_SEEKING || p->state == PARTITION_ADOPTING;
+}
+
 struct partition *partition_new(struct runner *r, int number)
 {
     struct partition *p = memory_new(sizeof *p);
@@ -128,7 +133,7 @@ void partition_remove_run(struct runner *r, struct run *run)
 void partition_add_input(struct run *run)
 {
     struct partition *p = run->partition;
-    if (run->is_input) return;
+    if (run->is_input || run->is_previous) return;
     run->is_input = true;
     if (p->input_count == p->input_capacity) {
         p->input_capacity = p->input_capacity ? 2 * p->input_capacity : 16;
@@ -205,6 +210,7 @@ static void keep_run(struct runner *r, struct partition *p, struct run *run)
 {
     schedule_leave(&r->schedule, &run->turn);
     run->is_input = false;
+    run->is_previous = true;
     p->previous = memory_array(p->previous, p->previous_count + 1, sizeof(struct run *));
     p->previous[p->previous_count++] = run;
 }

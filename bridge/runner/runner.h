@@ -55,6 +55,7 @@ struct run {
     struct ending *ending;   /* input: the attempt is over */
     char *refusal;           /* input: it can't be run, and why */
     bool is_input;           /* stands among the partition's inputs */
+    bool is_previous;        /* stands among the partition's previous runs: its inputs wait for the fold */
     bool in_flight;          /* a change of it is in the batch; one at most */
     bool suspect;            /* was in a batch that was refused (J9) */
     bool has_state_key;      /* its newer state has a key of its own, to be tombstoned (J18) */
@@ -84,7 +85,7 @@ enum partition_state {
     PARTITION_ASKING,   /* for the stable committed offset */
     PARTITION_BARRIER,  /* @owner goes into the next batch, or is in flight */
     PARTITION_FOLDING,  /* the journal is being read up to the barrier */
-    PARTITION_SEEKING,  /* the group's offset was not the journal's: the journal's wins */
+    PARTITION_SEEKING,  /* to the journal's position; then it opens */
     PARTITION_OPEN,     /* events are read, runs are run */
     PARTITION_LIMBO,    /* revoked; children frozen; it may come back */
     PARTITION_ADOPTING, /* it came back: @adopt goes into the next batch, or is in flight */
@@ -98,7 +99,6 @@ struct partition {
     int64_t committed;              /* the group's offset at the take-over, -1: none */
     int64_t position;               /* next event to be admitted, as committed; -1: the log's start */
     int64_t expect;                 /* next offset to be polled; -1: any */
-    int64_t reading_at;             /* where the consumer began; -1: where the group stands, -2: elsewhere */
     int64_t seen_us;                /* recorded times up to here have been admitted (J26) */
     int64_t asked_end_us;           /* wall: when its end was last asked for */
     struct id_table runs;           /* id -> struct run *, owned */
@@ -225,6 +225,8 @@ void arrive(struct runner *r, struct partition *p, const struct polled *polled);
 
 /* partition.c: partitions, their runs and agents in memory. */
 struct partition *partition_find(const struct runner *r, int number);
+/* Its memory is what the journal says: taken over, and not lost since. */
+bool partition_is_whole(const struct partition *p);
 struct partition *partition_new(struct runner *r, int number);
 void partition_drop(struct runner *r, struct partition *p);
 /* Runs, arrivals, closed ids: all that was read.  Runs with a child or an ending stay in p->previous if `keep`, else
@@ -271,6 +273,7 @@ void takeover_offsets(struct runner *r, const struct job *job);
 void takeover_barrier_done(struct runner *r, struct partition *p);
 /* A record of its journal; false: no more are wanted. */
 bool takeover_record(struct runner *r, struct partition *p, const struct record *record);
+void takeover_seek(struct runner *r, struct partition *p);
 void takeover_sought(struct runner *r, const struct job *job);
 /* After an unknown outcome: all partitions from the journal again, children live on (J10). */
 void takeover_again(struct runner *r);

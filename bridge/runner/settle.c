@@ -187,6 +187,18 @@ static void suspect_run(struct runner *r, struct run *run)
     run->suspect = true;
 }
 
+/* Only what carries an event, an output or a reason can be refused for itself.  A suspect must not need a slot to go:
+ * nobody else moves before it has gone. */
+static void suspect_change(struct runner *r, const struct change *c)
+{
+    struct run *run = c->run;
+    if (run->entry.state != RUN_NEW && c->decision.next.state != RUN_CLOSED) return;
+    suspect_run(r, run);
+    if (!c->decision.lost || run->refusal) return;
+    run->refusal = memory_got(strdup("its runner died during the last attempt"));
+    partition_add_input(run);
+}
+
 static void suspect_dead(struct runner *r, struct partition *p, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -252,7 +264,7 @@ static void blame(struct runner *r, const char *why)
     for (size_t i = 0; i < r->change_count; i++) {
         struct change *c = &r->changes[i];
         if (!c->partition) continue;
-        if (c->kind == CHANGE_RUN) suspect_run(r, c->run);
+        if (c->kind == CHANGE_RUN) suspect_change(r, c);
         if (c->kind == CHANGE_ARRIVALS) suspect_dead(r, c->partition, c->partition->proposed);
     }
 }

@@ -27,7 +27,6 @@ void takeover_offsets(struct runner *r, const struct job *job)
         struct partition *p = partition_find(r, job->offsets[i].partition);
         if (job->epoch != r->assignment.epoch || !p || p->state != PARTITION_ASKING) continue;
         p->committed = job->offsets[i].offset;
-        if (p->reading_at == -1) p->reading_at = p->committed; /* where the consumer begins by itself */
         runner_nonce(p->nonce);
         p->state = PARTITION_BARRIER;
     }
@@ -136,7 +135,8 @@ static void open_partition(struct runner *r, struct partition *p)
               log_int("runs", (int64_t)p->runs.count), log_int("closed", (int64_t)p->closed.until.count));
 }
 
-static void seek(struct runner *r, struct partition *p)
+/* Always, even if the group's offset is the same: where the consumer began by itself is its own affair (J6). */
+void takeover_seek(struct runner *r, struct partition *p)
 {
     struct job *job = job_new(JOB_SEEK, r->assignment.epoch, 1);
     job->offsets[0] = (struct job_offset){p->number, p->position < 0 ? RD_KAFKA_OFFSET_BEGINNING : p->position};
@@ -161,10 +161,7 @@ static void finish(struct runner *r, struct partition *p)
     restore_position(r, p);
     restore_runs(r, p);
     journal_fold_close(&p->fold);
-    if (p->position == p->reading_at)
-        open_partition(r, p);
-    else
-        seek(r, p);
+    takeover_seek(r, p);
 }
 
 bool takeover_record(struct runner *r, struct partition *p, const struct record *record)
@@ -198,7 +195,6 @@ void takeover_again(struct runner *r)
         if (p->state == PARTITION_FOLDING) journal_reader_stop(r->journal, p->number);
         partition_forget(r, p, true);
         p->state = PARTITION_ASKING;
-        p->reading_at = -2;
         p->first_checked = p->sought_again = false;
     }
     takeover_begin(r);

@@ -1,0 +1,766 @@
+/* test_story.c: the whole core against a small world of its own: a Kafka of two partitions with a group, two runners,
+ * and a fate that crashes, freezes, aborts, loses answers and rebalances at random.  After every story: one result for
+ * each delivery, no other result, order kept, nothing running twice in one runner.
+ * Edges faked: consumer, transaction thread, journal reader, processes.  Everything between is the real code.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "clock.h"
+#include "log.h"
+#include "memory.h"
+#include "runner.h"
+#include "signature.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PARTITIONS = 2, RUNNERS = 2, AGENTS = 3, EVENTS_MAX = 24, STORIES = 10000 };
+
+/* ---- the world */
+
+struct log {
+    struct record **records; /* NULL: compacted away */
+    size_t count;
+};
+
+struct delivery {
+    struct run_id id;
+    int partition, agent, number;
+    bool poison; /* a record of it is refused by the brokers */
+    bool unreadable;
+    int results, dead;
+    int first_started; /* moment */
+};
+
+struct commit { /* the fake of commit.c: one per runner */
+    struct job *queue[64];
+    size_t count;
+    int64_t epoch;
+    struct job *done[64];
+    size_t done_count;
+    int runner;
+    bool stuck; /* its answer does not come while a revoke callback waits */
+};
+
+static struct world {
+    uint64_t seed;
+    int moment;
+    struct record *events[PARTITIONS][EVENTS_MAX * 2];
+    int delivery_of[PARTITIONS][EVENTS_MAX * 2];
+    int64_t event_count[PARTITIONS];
+    struct delivery deliveries[EVENTS_MAX];
+    int delivery_count;
+    struct log journal[PARTITIONS];
+    int64_t group_offset[PARTITIONS];
+    int32_t generation;
+    int owner[PARTITIONS]; /* runner in this generation, or -1 */
+    struct runner *runners[RUNNERS];
+    struct commit commits[RUNNERS];
+    int64_t read_at[RUNNERS][PARTITIONS];
+    int64_t fold_at[RUNNERS][PARTITIONS]; /* -1: not reading */
+    struct batch *undecided[RUNNERS];     /* of a dead runner: the coordinator will decide */
+    int members[RUNNERS];                 /* member number, grows when it joins anew */
+    int live[EVENTS_MAX][RUNNERS];        /* processes per delivery and runner */
+    bool calm;                            /* no more bad luck */
+    const char *broken;
+} world;
+
+static uint32_t chance(uint32_t below)
+{
+    world.seed = world.seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(world.seed >> 33) % below;
+}
+
+static bool lucky(uint32_t percent)
+{
+    return !world.calm && chance(100) < percent;
+}
+
+static int runner_number(const struct runner *r)
+{
+    for (int i = 0; i < RUNNERS; i++)
+        if (world.runners[i] == r) return i;
+    return -1;
+}
+
+static struct delivery *delivery_of(const struct run_id *id)
+{
+    for (int i = 0; i < world.delivery_count; i++)
+        if (run_id_equal(&world.deliveries[i].id, id)) return &world.deliveries[i];
+    return NULL;
+}
+
+static void breaks(const char *what)
+{
+    if (!world.broken) world.broken = what;
+}
+
+/* ---- fakes: runner.c */
+
+void runner_wake(struct runner *r)
+{
+    (void)r;
+}
+void runner_stop(struct runner *r)
+{
+    (void)r;
+}
+void runner_fail(struct runner *r, int exit_code)
+{
+    (void)r;
+    (void)exit_code;
+    breaks("runner_fail");
+}
+void runner_nonce(char out[JOURNAL_NONCE_SIZE])
+{
+    snprintf(out, JOURNAL_NONCE_SIZE, "%016x%016x", chance(0x7fffffff), chance(0x7fffffff));
+}
+double runner_jitter(void)
+{
+    return 0;
+}
+
+/* ---- fakes: consume.c */
+
+void consume_attach(struct runner *r, struct partition *p)
+{
+    p->drained = false; /* where it begins to read by itself is anybody's guess: the seek has to tell it */
+    world.read_at[runner_number(r)][p->number] = chance(EVENTS_MAX);
+}
+void consume_detach(struct partition *p)
+{
+    (void)p;
+}
+int64_t consume_high(struct runner *r, const struct partition *p)
+{
+    (void)r;
+    return world.event_count[p->number];
+}
+void consume_snapshot(struct runner *r, struct assignment *out)
+{
+    /* The form of librdkafka 2.0.2 (J2). */
+    uint8_t blob[128];
+    size_t size = 0;
+    memcpy(blob, "CGMDv2:", 7);
+    size += 7;
+    memcpy(blob + size, &world.generation, 4);
+    size += 4;
+    size += (size_t)snprintf((char *)blob + size, 40, "group") + 1;
+    size += (size_t)snprintf((char *)blob + size, 40, "member-%d", world.members[runner_number(r)]) + 1;
+    blob[size++] = 0;
+    *out = (struct assignment){.generation = -1};
+    out->metadata = memory_new(size);
+    memcpy(out->metadata, blob, size);
+    out->metadata_size = size;
+    out->present = handover_parse_metadata(blob, size, out);
+}
+
+/* ---- fakes: journal_reader.c */
+
+bool journal_reader_start(struct journal_reader *j, int partition)
+{
+    world.fold_at[(int)(intptr_t)j - 1][partition] = 0;
+    return true;
+}
+void journal_reader_stop(struct journal_reader *j, int partition)
+{
+    world.fold_at[(int)(intptr_t)j - 1][partition] = -1;
+}
+
+/* ---- fakes: effects.c */
+
+void effects_start(struct runner *r, struct run *run)
+{
+    struct delivery *d = delivery_of(&run->id);
+    run->start_pending = false;
+    if (run->process) breaks("a run was started while its process lives");
+    if (run->entry.state != RUN_RUNNING) breaks("a process was started that the journal does not know");
+    struct process *x = memory_new(sizeof *x);
+    *x = (struct process){.runner = r, .run = run};
+    run->process = x;
+    r->processes = memory_array(r->processes, r->process_count + 1, sizeof(struct process *));
+    r->processes[r->process_count++] = x;
+    if (!d) {
+        breaks("a process was started for nobody's delivery");
+        return;
+    }
+    int *live = &world.live[d - world.deliveries][runner_number(r)];
+    if (++*live > 1) breaks("two processes of one run in one runner");
+    if (d->first_started == 0) d->first_started = ++world.moment;
+}
+
+static void end_process(struct runner *r, struct process *x)
+{
+    if (x->run) {
+        struct delivery *d = delivery_of(&x->run->id);
+        if (d) world.live[d - world.deliveries][runner_number(r)]--;
+        x->run->process = NULL;
+    }
+    for (size_t i = 0; i < r->process_count; i++)
+        if (r->processes[i] == x) r->processes[i] = r->processes[--r->process_count];
+    free(x);
+}
+
+void effects_freeze(struct runner *r)
+{
+    for (size_t i = 0; i < r->process_count; i++)
+        r->processes[i]->frozen = true;
+}
+void effects_thaw(struct runner *r, struct run *run)
+{
+    (void)r;
+    if (run->process) run->process->frozen = false;
+}
+void effects_orphan(struct run *run)
+{
+    if (run->process) end_process(run->process->runner, run->process);
+}
+
+/* ---- fakes: commit.c */
+
+struct job *job_new(enum job_kind kind, int64_t epoch, size_t offset_count)
+{
+    struct job *j = memory_new(sizeof *j);
+    *j = (struct job){.kind = kind, .epoch = epoch, .offset_count = offset_count};
+    j->offsets = memory_new((offset_count + 1) * sizeof *j->offsets);
+    return j;
+}
+void job_free(struct job *j)
+{
+    if (!j) return;
+    batch_free(j->batch);
+    free(j->offsets);
+    free(j);
+}
+void commit_submit(struct commit *c, struct job *job)
+{
+    assert_true(c->count < 64);
+    if (job->kind == JOB_BATCH)
+        for (size_t i = 0; i < c->count; i++)
+            if (c->queue[i]->kind == JOB_BATCH) breaks("two batches in flight");
+    c->queue[c->count++] = job;
+}
+void commit_set_epoch(struct commit *c, int64_t epoch)
+{
+    c->epoch = epoch;
+}
+struct job *commit_take(struct commit *c)
+{
+    if (c->done_count == 0) return NULL;
+    struct job *j = c->done[0];
+    memmove(c->done, c->done + 1, --c->done_count * sizeof(struct job *));
+    return j;
+}
+
+static void count_result(const struct record *r)
+{
+    struct run_id id;
+    struct bytes text = record_header(r, "ce_id");
+    struct delivery *d = run_id_parse(text, &id) ? delivery_of(&id) : NULL;
+    if (!d)
+        breaks("a result for nobody's delivery");
+    else if (++d->results > 1)
+        breaks("two results for one delivery");
+}
+
+static bool same_key(const struct record *a, const struct record *b)
+{
+    return a->key.size == b->key.size && memcmp(a->key.data, b->key.data, a->key.size) == 0;
+}
+
+/* Committed: everything becomes visible at once. */
+static void apply(struct batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        struct batch_record *r = &b->records[i];
+        struct log *log = &world.journal[r->partition];
+        if (r->topic == TOPIC_RESULTS) count_result(r->record);
+        if (r->topic == TOPIC_DEAD_LETTERS) world.deliveries[0].dead++;
+        if (r->topic != TOPIC_JOURNAL) continue;
+        log->records = memory_array(log->records, log->count + 1, sizeof(struct record *));
+        log->records[log->count++] = r->record;
+        r->record = NULL;
+    }
+    for (size_t i = 0; i < b->offset_count; i++)
+        world.group_offset[b->offsets[i].partition] = b->offsets[i].next;
+}
+
+static bool is_fenced(int runner, const struct batch *b)
+{
+    struct assignment a;
+    char member[32];
+    if (!handover_parse_metadata(b->metadata, b->metadata_size, &a)) return true;
+    snprintf(member, sizeof member, "member-%d", world.members[runner]);
+    return a.generation != world.generation || strcmp(member, a.member) != 0;
+}
+
+static bool is_poisoned(const struct batch *b)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (record_header(b->records[i].record, "poison").data && b->records[i].record->value.size > 0) return true;
+    return false;
+}
+
+static enum commit_outcome decide(struct job *j, int runner)
+{
+    if (!batch_is_sound(j->batch)) breaks("an unfenced transaction (J1)");
+    if (is_fenced(runner, j->batch)) return COMMIT_FENCED_GROUP;
+    if (is_poisoned(j->batch)) return COMMIT_REFUSED;
+    if (lucky(5)) return COMMIT_ABORTED;
+    if (lucky(3)) {
+        if (chance(2)) apply(j->batch);
+        return COMMIT_UNKNOWN;
+    }
+    apply(j->batch);
+    return COMMIT_DONE;
+}
+
+/* The coordinator decides what a dead runner left open before anybody reads a stable offset. */
+static void decide_dead(void)
+{
+    for (int i = 0; i < RUNNERS; i++) {
+        if (!world.undecided[i]) continue;
+        if (chance(2)) apply(world.undecided[i]);
+        batch_free(world.undecided[i]);
+        world.undecided[i] = NULL;
+    }
+}
+
+static void answer(struct commit *c, struct job *j)
+{
+    if (j->kind == JOB_BATCH) j->outcome = decide(j, c->runner);
+    if (j->kind == JOB_COMMITTED && j->epoch == c->epoch) {
+        decide_dead();
+        for (size_t i = 0; i < j->offset_count; i++)
+            j->offsets[i].offset = world.group_offset[j->offsets[i].partition];
+    }
+    if (j->kind == JOB_SEEK && j->epoch == c->epoch)
+        for (size_t i = 0; i < j->offset_count; i++)
+            world.read_at[c->runner][j->offsets[i].partition] = j->offsets[i].offset < 0 ? 0 : j->offsets[i].offset;
+    if (j->kind == JOB_END)
+        for (size_t i = 0; i < j->offset_count; i++)
+            j->offsets[i].offset = -1;
+}
+
+bool commit_wait_batch(struct commit *c, int64_t timeout_ms)
+{
+    (void)timeout_ms;
+    if (c->stuck) return false;
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->queue[i]->kind != JOB_BATCH) continue;
+        answer(c, c->queue[i]);
+        c->done[c->done_count++] = c->queue[i];
+        memmove(&c->queue[i], &c->queue[i + 1], (--c->count - i) * sizeof(struct job *));
+        return true;
+    }
+    return false;
+}
+
+/* ---- what happens */
+
+static void deliver_job(struct runner *r, struct job *j)
+{
+    switch (j->kind) {
+    case JOB_BATCH: settle(r, j); break;
+    case JOB_COMMITTED: takeover_offsets(r, j); break;
+    case JOB_SEEK: takeover_sought(r, j); break;
+    default: break;
+    }
+    job_free(j);
+}
+
+static void do_job(int n)
+{
+    struct commit *c = &world.commits[n];
+    if (c->count == 0) return;
+    size_t at = chance((uint32_t)c->count);
+    struct job *j = c->queue[at];
+    memmove(&c->queue[at], &c->queue[at + 1], (--c->count - at) * sizeof(struct job *));
+    answer(c, j);
+    deliver_job(world.runners[n], j);
+}
+
+static void do_read(int n)
+{
+    struct runner *r = world.runners[n];
+    for (size_t i = 0; i < r->partition_count; i++) {
+        struct partition *p = r->partitions[i];
+        int64_t *at = &world.read_at[n][p->number];
+        for (int k = 0; k < 3 && p->state == PARTITION_OPEN && *at < world.event_count[p->number]; k++) {
+            struct polled polled = {.record = *world.events[p->number][*at], .offset = *at, .written_us = 1000000};
+            ++*at;
+            arrive(r, p, &polled);
+        }
+    }
+}
+
+static void do_fold(int n)
+{
+    struct runner *r = world.runners[n];
+    for (int number = 0; number < PARTITIONS; number++) {
+        struct partition *p = partition_find(r, number);
+        int64_t *at = &world.fold_at[n][number];
+        for (int k = 0; k < 20 && p && p->state == PARTITION_FOLDING && *at >= 0; k++) {
+            if (*at >= (int64_t)world.journal[number].count) break;
+            const struct record *record = world.journal[number].records[(*at)++];
+            if (record) takeover_record(r, p, record);
+        }
+    }
+}
+
+static struct ending *ending_new(enum verdict verdict)
+{
+    struct ending *e = memory_new(sizeof *e + 8);
+    e->verdict = verdict;
+    e->output = (struct bytes){(const uint8_t *)e->storage, 0};
+    if (verdict != VERDICT_SUCCEEDED) e->error = "it failed";
+    return e;
+}
+
+static void do_exit(int n)
+{
+    struct runner *r = world.runners[n];
+    if (r->process_count == 0) return;
+    struct process *x = r->processes[chance((uint32_t)r->process_count)];
+    struct run *run = x->run;
+    if (x->frozen || !run) return;
+    static const enum verdict ends[] = {VERDICT_SUCCEEDED, VERDICT_SUCCEEDED, VERDICT_SUCCEEDED, VERDICT_RETRY,
+                                        VERDICT_TIMED_OUT, VERDICT_PERMANENT, VERDICT_STOPPED};
+    enum verdict verdict = ends[chance(world.calm ? 6 : 7)];
+    end_process(r, x);
+    run->ending = ending_new(verdict);
+    partition_add_input(run);
+}
+
+static void do_gather(int n)
+{
+    world.runners[n]->next_batch_us = 0; /* pauses are the clock's business, not this test's */
+    gather(world.runners[n]);
+}
+
+/* Compaction: all but the newest of each key may go, and tombstones that stand before somebody's reading may not. */
+static void do_compact(void)
+{
+    struct log *log = &world.journal[chance(PARTITIONS)];
+    if (log->count < 2) return;
+    size_t end = chance((uint32_t)log->count), from = chance((uint32_t)end + 1);
+    for (size_t i = from; i < end; i++) {
+        if (!log->records[i]) continue;
+        for (size_t k = i + 1; k < end; k++) {
+            if (!log->records[k] || !same_key(log->records[i], log->records[k])) continue;
+            free(log->records[i]);
+            log->records[i] = NULL;
+            break;
+        }
+    }
+}
+
+static void assign_all(void)
+{
+    int numbers[PARTITIONS];
+    for (int n = 0; n < RUNNERS; n++) {
+        if (!world.runners[n]) continue;
+        size_t count = 0;
+        for (int p = 0; p < PARTITIONS; p++)
+            if (world.owner[p] == n) numbers[count++] = p;
+        handover_assigned(world.runners[n], numbers, count);
+    }
+}
+
+static void share_out(void)
+{
+    for (int p = 0; p < PARTITIONS; p++) {
+        world.owner[p] = -1;
+        int first = (int)chance(RUNNERS);
+        for (int i = 0; i < RUNNERS && world.owner[p] < 0; i++)
+            if (world.runners[(first + i) % RUNNERS]) world.owner[p] = (first + i) % RUNNERS;
+    }
+}
+
+/* All members revoke under the old generation, then the new one begins.  Sometimes two rounds in a row. */
+static void do_rebalance(void)
+{
+    for (int n = 0; n < RUNNERS; n++) {
+        if (!world.runners[n]) continue;
+        world.commits[n].stuck = lucky(10);
+        bool lost = lucky(10);
+        if (lost) world.members[n] += RUNNERS;
+        handover_revoked(world.runners[n], lost);
+        world.commits[n].stuck = false;
+    }
+    world.generation += lucky(20) ? 2 : 1;
+    share_out();
+    assign_all();
+}
+
+static struct settings settings;
+static struct agent_settings agents[1];
+static struct metrics *metrics;
+
+static void birth(int n)
+{
+    struct runner *r = memory_new(sizeof *r);
+    world.runners[n] = r;
+    world.members[n] += RUNNERS;
+    memset(&world.commits[n], 0, sizeof world.commits[n]);
+    world.commits[n].runner = n;
+    r->settings = &settings;
+    r->commit = &world.commits[n];
+    r->journal = (struct journal_reader *)(intptr_t)(n + 1);
+    r->metrics = metrics;
+    r->schedule.cap = 3;
+    r->assignment.generation = -1;
+    runner_nonce(r->producer);
+    journal_scratch_init(&r->scratch);
+    buffer_init(&r->value, 1 << 20);
+    buffer_init(&r->text, 1 << 20);
+    for (int t = 0; t < TOPIC_COUNT; t++)
+        r->record_max[t] = 1 << 20;
+}
+
+static void death(int n)
+{
+    struct runner *r = world.runners[n];
+    struct commit *c = &world.commits[n];
+    for (size_t i = 0; i < c->count; i++) {
+        struct job *j = c->queue[i];
+        if (j->kind == JOB_BATCH && !is_fenced(n, j->batch) && !is_poisoned(j->batch)) {
+            batch_free(world.undecided[n]);
+            world.undecided[n] = j->batch;
+            j->batch = NULL;
+        }
+        job_free(j);
+    }
+    c->count = 0;
+    while (r->partition_count > 0)
+        partition_drop(r, r->partitions[0]);
+    schedule_close(&r->schedule);
+    journal_scratch_close(&r->scratch);
+    buffer_close(&r->value);
+    buffer_close(&r->text);
+    free(r->assignment.metadata);
+    free(r->partitions);
+    free(r->processes);
+    free(r->changes);
+    free(r);
+    world.runners[n] = NULL;
+}
+
+static bool has_position(int partition)
+{
+    const struct log *log = &world.journal[partition];
+    for (size_t i = 0; i < log->count; i++)
+        if (log->records[i] && bytes_are(log->records[i]->key, "@position")) return true;
+    return false;
+}
+
+/* A crash: its open transaction is decided before the next owner reads (J5); its children die with it. */
+static void do_crash(void)
+{
+    int n = (int)chance(RUNNERS);
+    if (world.runners[n]) death(n);
+    /* offsets expire, and operators reset them, down and up: the journal does not care (J6) */
+    int p = (int)chance(PARTITIONS);
+    if (lucky(20) && has_position(p)) world.group_offset[p] = (int64_t)chance(EVENTS_MAX) - 1;
+    /* init_transactions of the same slot or the time-out decides; either way before a stable offset is told */
+    decide_dead();
+    birth(n);
+    do_rebalance();
+}
+
+static void do_event(void)
+{
+    if (world.delivery_count == EVENTS_MAX && !lucky(30)) return;
+    char key[16], text[RECORD_WORKFLOW_ID_SIZE], number[16];
+    struct record_header headers[RECORD_HEADERS_MAX];
+    struct record record;
+    int n = world.delivery_count;
+    if (n > 0 && (n == EVENTS_MAX || lucky(20))) n = (int)chance((uint32_t)n); /* the sender repeats it */
+    struct delivery *d = &world.deliveries[n];
+    if (n == world.delivery_count) {
+        *d = (struct delivery){.agent = (int)chance(AGENTS), .number = n, .poison = lucky(3), .dead = d->dead};
+        d->partition = d->agent % PARTITIONS;
+        world.delivery_count++;
+    }
+    snprintf(key, sizeof key, "agent-%d", d->agent);
+    snprintf(number, sizeof number, "%d", n);
+    record_workflow_id(bytes_of(key), bytes_of("test"), bytes_of("s"), bytes_of(number), bytes_of(""), text);
+    assert_true(run_id_parse(bytes_of(text), &d->id));
+    struct record_header poison = {bytes_of("poison"), bytes_of("1")};
+    struct record_event event = {.agent_id = bytes_of(key),
+                                 .workflow_id = bytes_of(text),
+                                 .content_type = bytes_of("application/json"),
+                                 .ce_id = bytes_of(number),
+                                 .recorded_time = bytes_of("2026-01-01T00:00:00.000000Z"),
+                                 .http = &poison,
+                                 .http_count = d->poison ? 1 : 0,
+                                 .body = bytes_of("{}")};
+    record_from_event(&event, headers, &record);
+    if (world.event_count[d->partition] == EVENTS_MAX * 2) return;
+    world.events[d->partition][world.event_count[d->partition]++] = memory_got(record_dup(&record));
+}
+
+static void step(void)
+{
+    int n = (int)chance(RUNNERS);
+    uint32_t what = chance(100);
+    if (lucky(2)) do_crash();
+    if (lucky(3)) do_rebalance();
+    if (!world.runners[n]) return;
+    if (what < 15)
+        do_event();
+    else if (what < 30)
+        do_read(n);
+    else if (what < 45)
+        do_fold(n);
+    else if (what < 60)
+        do_exit(n);
+    else if (what < 80)
+        do_gather(n);
+    else if (what < 97)
+        do_job(n);
+    else
+        do_compact();
+}
+
+static bool all_told(void)
+{
+    for (int i = 0; i < world.delivery_count; i++)
+        if (world.deliveries[i].results == 0) return false;
+    return true;
+}
+
+/* Runs of one agent (concurrency 1) start first in the order of their deliveries, unless a run never started. */
+static bool in_order(void)
+{
+    int last[AGENTS] = {0};
+    for (int i = 0; i < world.delivery_count; i++) {
+        const struct delivery *d = &world.deliveries[i];
+        if (d->first_started == 0) continue;
+        if (d->first_started < last[d->agent]) return false;
+        last[d->agent] = d->first_started;
+    }
+    return true;
+}
+
+/* For whoever has to find out why: STORY=<number> tells one story aloud. */
+static void dump(void)
+{
+    for (int n = 0; n < RUNNERS; n++) {
+        const struct runner *r = world.runners[n];
+        if (!r) continue;
+        fprintf(stderr, "runner %d: in flight %d, suspects %zu, processes %zu, jobs %zu, taken %d\n", n, r->in_flight,
+                r->suspects, r->process_count, world.commits[n].count, r->schedule.taken);
+        for (size_t i = 0; i < r->partition_count; i++) {
+            const struct partition *p = r->partitions[i];
+            fprintf(stderr, "  partition %d state %d position %lld expect %lld of %lld, arrivals %zu inputs %zu %s%s\n",
+                    p->number, (int)p->state, (long long)p->position, (long long)p->expect,
+                    (long long)world.event_count[p->number], p->arrival_count, p->input_count, p->refused, p->unread);
+            size_t at = 0;
+            for (struct id_slot *slot; (slot = id_table_next(&p->runs, &at));) {
+                const struct run *run = slot->as.pointer;
+                fprintf(stderr, "    run of %lld: %s attempt %d start %d place %d\n",
+                        (long long)run->entry.source_offset, run_state_name(run->entry.state), run->entry.attempt,
+                        run->entry.start, (int)run->turn.place);
+            }
+        }
+    }
+}
+
+static void clean_up(void)
+{
+    for (int n = 0; n < RUNNERS; n++) {
+        if (world.runners[n]) death(n);
+        batch_free(world.undecided[n]);
+        world.undecided[n] = NULL;
+    }
+    for (int p = 0; p < PARTITIONS; p++) {
+        for (int64_t i = 0; i < world.event_count[p]; i++)
+            free(world.events[p][i]);
+        for (size_t i = 0; i < world.journal[p].count; i++)
+            free(world.journal[p].records[i]);
+        free(world.journal[p].records);
+    }
+}
+
+static void tell(uint64_t seed)
+{
+    memset(&world, 0, sizeof world);
+    world.seed = seed * 2654435761u + 12345;
+    world.generation = 1;
+    for (int p = 0; p < PARTITIONS; p++)
+        world.group_offset[p] = -1;
+    for (int n = 0; n < RUNNERS; n++)
+        birth(n);
+    share_out();
+    assign_all();
+    for (int i = 0; i < 400 && !world.broken; i++)
+        step();
+    world.calm = true;
+    for (int n = 0; n < RUNNERS; n++)
+        if (!world.runners[n]) birth(n);
+    decide_dead();
+    do_rebalance();
+    int left = 60000;
+    while (!world.broken && --left > 0 && !(left % 64 == 0 && all_told()))
+        if (chance(100) >= 15) step();
+    if (!world.broken && !all_told()) world.broken = "a delivery has no result";
+    if (!world.broken && !in_order()) world.broken = "runs of one agent started out of order";
+    const char *broken = world.broken;
+    if (broken && getenv("STORY")) dump();
+    clean_up();
+    if (broken) fail_msg("story %llu: %s", (unsigned long long)seed, broken);
+}
+
+/* J1 J3 J4 J5 J6 J7 J8 J9 J10 J14 J15 J18: whatever happens in whatever order. */
+static void stories_end_well(void **state)
+{
+    (void)state;
+    const char *one = getenv("STORY");
+    if (one) {
+        log_set_level(LOG_DEBUG);
+        tell(strtoull(one, NULL, 10));
+        return;
+    }
+    const char *from = getenv("STORIES_FROM"); /* for a long night: others than every day's */
+    uint64_t first = from ? strtoull(from, NULL, 10) : 1;
+    for (uint64_t seed = first; seed < first + STORIES; seed++)
+        tell(seed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(stories_end_well)};
+    static const struct metric_def row = {"none", NULL, METRIC_COUNTER, "none"};
+    static struct metric_def rows[METRIC_COUNT];
+    static char any[] = "*", group[] = "group", slot[] = "slot";
+    static char names[TOPIC_COUNT][16] = {"events", "results", "dead", "journal", "control", "triggers"};
+    for (int i = 0; i < METRIC_COUNT; i++)
+        rows[i] = row;
+    for (int i = METRIC_START_DELAY; i <= METRIC_RESTORE_TIME; i++)
+        rows[i] = (struct metric_def){"times", NULL, METRIC_HISTOGRAM, "none"};
+    metrics = metrics_new(rows, METRIC_COUNT);
+    agents[0] =
+        (struct agent_settings){.id = any, .concurrency = 1, .retry = {.max_attempts = 3, .max_age_ms = 1 << 30}};
+    settings = (struct settings){.group_id = group,
+                                 .slot = slot,
+                                 .transactional_id = slot,
+                                 .concurrency = 3,
+                                 .limbo_max_ms = 20000,
+                                 .queue_max = 1000,
+                                 .body_memory_bytes = 1 << 20,
+                                 .agents = agents,
+                                 .agent_count = 1};
+    for (int t = 0; t < TOPIC_COUNT; t++)
+        settings.topics.name[t] = names[t];
+    signature_init(NULL);
+    log_init(LOG_ERROR, LOG_LOGFMT, getenv("STORY") ? 2 : open("/dev/null", O_WRONLY | O_CLOEXEC));
+    int failed = cmocka_run_group_tests_name("story", tests, NULL, NULL);
+    metrics_free(metrics);
+    signature_close();
+    return failed;
+}

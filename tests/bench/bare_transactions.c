@@ -1,7 +1,8 @@
 /* bare_transactions.c: the least that any runner on Kafka's transactions has to do before it may start a process:
  * consume, write each event to another topic together with its offset, commit.  Prints the delay from the event's
  * ce_recordedtime to the committed transaction.
- * bare_transactions BOOTSTRAP EVENTS OUTPUT GROUP COUNT.  SPDX-License-Identifier: Apache-2.0 */
+ * bare_transactions BOOTSTRAP EVENTS OUTPUT GROUP WARM_UP COUNT: the first WARM_UP events are not counted.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "clock.h"
 #include "text.h"
 #include <librdkafka/rdkafka.h>
@@ -15,7 +16,7 @@ struct bare {
     rd_kafka_t *consumer, *producer;
     const char *output;
     int64_t *delays_us;
-    size_t seen, count, commits;
+    size_t seen, warm_up, count, commits;
 };
 
 /* The settings of the runner's own clients, as far as they bear on time. */
@@ -78,7 +79,9 @@ static void note_delay(struct bare *b, const rd_kafka_message_t *message, int64_
     check_code("headers", rd_kafka_message_headers(message, &headers));
     check_code("ce_recordedtime", rd_kafka_header_get_last(headers, "ce_recordedtime", &value, &size));
     if (!text_parse_time((struct bytes){value, size}, &recorded_us)) die("ce_recordedtime", "is no time");
-    if (b->seen < b->count) b->delays_us[b->seen++] = now_us - recorded_us;
+    const size_t number = b->seen++;
+    if (number >= b->warm_up && number - b->warm_up < b->count)
+        b->delays_us[number - b->warm_up] = now_us - recorded_us;
 }
 
 static void commit(struct bare *b, rd_kafka_message_t **batch, size_t size)
@@ -139,14 +142,16 @@ static int ascending(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-    int64_t count;
-    if (argc != 6 || !text_parse_int64(bytes_of(argv[5]), 1, 1000000, &count)) {
-        fprintf(stderr, "usage: bare_transactions BOOTSTRAP EVENTS OUTPUT GROUP COUNT\n");
+    int64_t count, warm_up;
+    if (argc != 7 || !text_parse_int64(bytes_of(argv[5]), 0, 1000000, &warm_up) ||
+        !text_parse_int64(bytes_of(argv[6]), 1, 1000000, &count)) {
+        fprintf(stderr, "usage: bare_transactions BOOTSTRAP EVENTS OUTPUT GROUP WARM_UP COUNT\n");
         return 64;
     }
     struct bare b = {.consumer = client(RD_KAFKA_CONSUMER, argv[1], argv[4]),
                      .producer = client(RD_KAFKA_PRODUCER, argv[1], argv[4]),
                      .output = argv[3],
+                     .warm_up = (size_t)warm_up,
                      .count = (size_t)count,
                      .delays_us = calloc((size_t)count, sizeof(int64_t))};
     rd_kafka_poll_set_consumer(b.consumer);
@@ -157,7 +162,7 @@ int main(int argc, char **argv)
     rd_kafka_topic_partition_list_destroy(topics);
 
     rd_kafka_message_t *batch[BATCH_MAX];
-    for (bool ready = false; b.seen < b.count;) {
+    for (bool ready = false; b.seen < b.warm_up + b.count;) {
         const size_t size = gather(&b, batch);
         if (size) commit(&b, batch, size);
         if (!ready && assigned(&b)) {

@@ -68,10 +68,15 @@ bool address_parse_with_port(struct bytes text, struct address *out)
 
 void address_format(const struct address *a, char out[ADDRESS_TEXT_SIZE])
 {
-    if (address_is_v4(a))
-        inet_ntop(AF_INET, a->octets + 12, out, ADDRESS_TEXT_SIZE);
-    else
+    if (!address_is_v4(a)) {
         inet_ntop(AF_INET6, a->octets, out, ADDRESS_TEXT_SIZE);
+        return;
+    }
+    /* By hand: each request prints its peer, and inet_ntop goes through printf. */
+    for (size_t i = 12, at = 0; i < 16; i++) {
+        at += text_format_int64(a->octets[i], out + at);
+        out[at++] = i < 15 ? '.' : '\0';
+    }
 }
 
 bool address_equal(const struct address *a, const struct address *b)

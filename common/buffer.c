@@ -88,7 +88,12 @@ void buffer_text(struct buffer *b, const char *text)
 
 void buffer_byte(struct buffer *b, char byte)
 {
-    buffer_append(b, &byte, 1);
+    if (b->size + 1 < b->capacity && b->size < b->max) {
+        b->data[b->size++] = (uint8_t)byte;
+        b->data[b->size] = 0;
+    } else {
+        buffer_append(b, &byte, 1);
+    }
 }
 
 void buffer_format(struct buffer *b, const char *format, ...)

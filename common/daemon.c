@@ -3,6 +3,7 @@
 #include "daemon.h"
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -129,8 +130,17 @@ static bool raise_descriptors(struct error *error)
     return true;
 }
 
+/* glibc hands freed memory back to the kernel 128 KiB at a time, and a broker's thread faults it in again with the next
+ * batch: page faults and madvise were 3 % of the ingress's processor time.  Keep some megabytes. */
+static void keep_freed_memory(void)
+{
+    mallopt(M_TRIM_THRESHOLD, 8 << 20);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20); /* setting either ends glibc's own adjusting of both */
+}
+
 bool daemon_start(struct error *error)
 {
+    keep_freed_memory();
     return block_signals(error) && forbid_dumps(error) && raise_descriptors(error);
 }
 

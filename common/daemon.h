@@ -32,8 +32,8 @@ bool daemon_command_line(const struct daemon_program *p, int argc, char **argv, 
                          int *exit_code);
 
 /* Blocks all signals but faults in this thread (threads started later inherit that), ignores SIGPIPE, forbids core
- * files and a look into our memory by other processes, raises RLIMIT_NOFILE to its hard limit.  First thing after the
- * command line, before any library starts a thread (traps 7). */
+ * files and a look into our memory by other processes, raises RLIMIT_NOFILE to its hard limit, tells malloc to keep
+ * freed memory.  First thing after the command line, before any library starts a thread (traps 7). */
 bool daemon_start(struct error *error);
 /* A non-blocking signalfd for SIGTERM, SIGINT and SIGHUP, which daemon_start has blocked; -1 on error.  The caller
  * closes it. */

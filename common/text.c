@@ -188,6 +188,7 @@ static uint8_t lower(uint8_t c)
 bool text_equal_ignore_case(struct bytes a, struct bytes b)
 {
     if (a.size != b.size) return false;
+    if (a.size == 0 || memcmp(a.data, b.data, a.size) == 0) return true; /* most senders spell as we do */
     for (size_t i = 0; i < a.size; i++)
         if (lower(a.data[i]) != lower(b.data[i])) return false;
     return true;

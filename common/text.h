@@ -49,6 +49,9 @@ bool text_is_utf8(struct bytes text);
 /* Length of the valid UTF-8 sequence (RFC 3629) that `text` begins with; 0 when there is none. */
 size_t text_utf8_next(struct bytes text);
 
+/* How many bytes stand before the first ASCII control character (0x00 to 0x1F, 0x7F). */
+size_t text_before_control(struct bytes text);
+
 /* How many leading bytes may stand in a JSON string as they are: valid UTF-8, no '"', no backslash, no control
  * character (U+007F to U+009F included, for the sake of terminals that show a log). */
 size_t text_json_plain(struct bytes text);

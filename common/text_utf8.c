@@ -66,21 +66,43 @@ static bool is_c1_control(struct bytes text)
     return text.size >= 2 && text.data[0] == 0xC2 && text.data[1] >= 0x80 && text.data[1] <= 0x9F;
 }
 
+/* Length of the character that `text` begins with, if it is a plain one; else 0. */
+static size_t one_plain(struct bytes text)
+{
+    uint8_t c = text.data[0];
+    if (c < 0x80) return c < 0x20 || c == '"' || c == '\\' || c == 0x7F ? 0 : 1;
+    return is_c1_control(text) ? 0 : text_utf8_next(text);
+}
+
 size_t text_json_plain(struct bytes text)
 {
     size_t at = 0;
     while (at < text.size) {
-        struct bytes rest = {text.data + at, text.size - at};
-        uint8_t c = rest.data[0];
-        if (rest.size >= 8 && eight_plain(rest.data)) {
+        size_t left = text.size - at, n;
+        if (left >= 8 && eight_plain(text.data + at)) {
             at += 8;
             continue;
         }
-        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7F || is_c1_control(rest)) break;
-        size_t n = text_utf8_next(rest);
+        /* The last few bytes: eight that reach back will do as well. */
+        if (left < 8 && text.size >= 8 && eight_plain(text.data + text.size - 8)) return text.size;
+        n = one_plain((struct bytes){text.data + at, left});
         if (n == 0) break;
         at += n;
     }
+    return at;
+}
+
+size_t text_before_control(struct bytes text)
+{
+    size_t at = 0;
+    for (; text.size - at >= 8; at += 8) {
+        uint64_t word;
+        memcpy(&word, text.data + at, sizeof word);
+        uint64_t marks = ((word - EACH_BYTE(0x20)) & ~word) | mark_equal(word, 0x7F);
+        if (marks & EACH_BYTE(0x80)) break;
+    }
+    while (at < text.size && text.data[at] >= 0x20 && text.data[at] != 0x7F)
+        at++;
     return at;
 }
 

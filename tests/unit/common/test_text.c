@@ -523,6 +523,26 @@ static void escapes(void **state)
     assert_string_equal(escape, "\\u0000");
 }
 
+/* Any byte at any place of a longer text. */
+static void controls_are_found(void **state)
+{
+    (void)state;
+    for (int byte = 0; byte < 256; byte++) {
+        for (size_t place = 0; place < 20; place++) {
+            uint8_t text[20];
+            memset(text, 'x', sizeof text);
+            text[place] = (uint8_t)byte;
+            size_t expected = byte < 0x20 || byte == 0x7F ? place : sizeof text;
+            assert_int_equal(text_before_control((struct bytes){text, sizeof text}), expected);
+            bool plain = byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
+            for (size_t size = place + 1; size <= sizeof text; size++)
+                assert_int_equal(text_json_plain((struct bytes){text, size}), plain ? size : place);
+        }
+    }
+    assert_int_equal(text_before_control((struct bytes){NULL, 0}), 0);
+    assert_int_equal(text_json_plain((struct bytes){NULL, 0}), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +564,7 @@ int main(void)
         cmocka_unit_test(utf8_against_the_definition),
         cmocka_unit_test(utf8_in_longer_text),
         cmocka_unit_test(escapes),
+        cmocka_unit_test(controls_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

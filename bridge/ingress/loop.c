@@ -232,18 +232,22 @@ static int wait_ms(const struct loop *l)
     return wait;
 }
 
-/* One turn.  The order is the way of an event: reports resume requests, then the server answers them and takes new. */
+/* One turn.  The order is the way of an event: reports resume requests, then the server answers them and takes new.
+ * The server runs in every turn, for resumed requests show in no descriptor of ours. */
 static void turn(struct loop *l)
 {
     struct ingress *in = l->in;
     struct epoll_event events[8];
     int count = epoll_wait(l->epoll_fd, events, 8, wait_ms(l));
-    for (int i = 0; i < count; i++)
+    bool manage = manage_timeout_ms(in->manage) == 0;
+    for (int i = 0; i < count; i++) {
         if (events[i].data.fd == l->signal_fd) take_signals(l);
+        manage = manage || events[i].data.fd == manage_fd(in->manage);
+    }
     int64_t now_ms = clock_monotonic_ms();
     publisher_run(in->publisher, now_ms);
     http_server_run(in->server, now_ms);
-    manage_run(in->manage);
+    if (manage) manage_run(in->manage);
 }
 
 static bool drained(const struct loop *l)

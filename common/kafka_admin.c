@@ -1,11 +1,13 @@
 /* kafka_admin.c: librdkafka's Admin API, one call at a time (traps 2.7).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kafka_admin.h"
+#include "clock.h"
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { CONTROLLER_MS = 200 };
+enum { CONTROLLER_MS = 200, POLL_MS = 50 };
 
 struct kafka_admin {
     rd_kafka_t *rk;
@@ -90,7 +92,7 @@ static rd_kafka_AdminOptions_t *options_new(struct kafka_admin *a, rd_kafka_admi
     char text[128];
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(a->rk, op);
     rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text, sizeof text);
-    if (op == RD_KAFKA_ADMIN_OP_CREATETOPICS) /* wait until the cluster knows it, so that the next check sees it */
+    if (op == RD_KAFKA_ADMIN_OP_CREATETOPICS)
         rd_kafka_AdminOptions_set_operation_timeout(options, timeout_ms, text, sizeof text);
     return options;
 }
@@ -109,6 +111,36 @@ static rd_kafka_NewTopic_t *topic_describe(const struct kafka_admin_create *crea
     if (create->min_insync_replicas != NULL)
         rd_kafka_NewTopic_set_config(topic, "min.insync.replicas", create->min_insync_replicas);
     return topic;
+}
+
+/* Whether the broker that answers knows the topic with a leader for every partition. */
+static bool is_led(struct kafka_admin *a, const struct kafka_admin_create *create)
+{
+    const struct rd_kafka_metadata *metadata;
+    if (rd_kafka_metadata(a->rk, 1, NULL, &metadata, POLL_MS * 10) != RD_KAFKA_RESP_ERR_NO_ERROR) return false;
+    bool led = false;
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *t = &metadata->topics[i];
+        if (strcmp(t->topic, create->topic) != 0) continue;
+        led = t->partition_cnt == create->partitions;
+        for (int p = 0; p < t->partition_cnt; p++)
+            led = led && t->partitions[p].leader >= 0;
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return led;
+}
+
+/* The controller's yes comes before the brokers have heard of it. */
+static bool wait_led(struct kafka_admin *a, const struct kafka_admin_create *create, int timeout_ms,
+                     struct error *error)
+{
+    const int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+    while (!is_led(a, create)) {
+        if (clock_monotonic_ms() > deadline_ms)
+            return error_set(error, ERROR_TIMED_OUT, "%s was created, but has no leaders yet", create->topic);
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+    }
+    return true;
 }
 
 bool kafka_admin_create(struct kafka_admin *a, const struct kafka_admin_create *create, int timeout_ms, bool *existed,
@@ -136,7 +168,7 @@ bool kafka_admin_create(struct kafka_admin *a, const struct kafka_admin_create *
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
     rd_kafka_NewTopic_destroy(topic);
-    return good;
+    return good && (*existed || wait_led(a, create, timeout_ms, error));
 }
 
 static bool settings_each(rd_kafka_event_t *event, const char *topic,

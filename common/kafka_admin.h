@@ -23,7 +23,8 @@ struct kafka_admin_create {
     const struct kafka_topic_property *properties; /* ended by a NULL name */
     const char *min_insync_replicas;               /* set on top, or NULL */
 };
-/* *existed is set when the topic was there already: then nothing was changed. */
+/* Returns when the new topic has a leader for every partition.  *existed is set when it was there already: then nothing
+ * was changed. */
 bool kafka_admin_create(struct kafka_admin *a, const struct kafka_admin_create *create, int timeout_ms, bool *existed,
                         struct error *error);
 

@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource
 
 from daemons import SLOWNESS, program, seconds, shell_agent, write_config
-from process import free_port
+from process import free_port, wait_until
 from sender import workflow_id
 from topics import NAMES
 
@@ -114,7 +114,9 @@ def test_topics_are_made_checked_and_mended(kafka, make_bridge):
 
     # not incremental: whatever is not named falls back to the default, compaction included
     resource = ConfigResource(ConfigResource.Type.TOPIC, names["journal"], set_config={"retention.ms": "1000"})
-    AdminClient({"bootstrap.servers": kafka.bootstrap}).alter_configs([resource])[resource].result()
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin.alter_configs([resource])[resource].result()
+    wait_until(lambda: topic_settings(kafka.bootstrap, names["journal"])["retention.ms"] == "1000", 10, "the change")
     code, out, err = tool("topics", "check", "-c", path)
     assert code == NO and out.count("drifted") == 1
     assert f"{names['journal']}: cleanup.policy is delete, should be compact" in err
@@ -122,8 +124,7 @@ def test_topics_are_made_checked_and_mended(kafka, make_bridge):
     assert command[0] == "kafka-configs.sh"
     subprocess.run(kafka.nodes[0].command("kafka.admin.ConfigCommand", *command[1:]), check=True, capture_output=True,
                    timeout=seconds(60), stdin=subprocess.DEVNULL)
-    code, out, err = tool("topics", "check", "-c", path)
-    assert code == OK, out + err
+    wait_until(lambda: tool("topics", "check", "-c", path)[0] == OK, seconds(10), "the drift is mended")
     assert topic_settings(kafka.bootstrap, names["journal"])["retention.ms"] == "1000"  # mending resets nothing
 
 

@@ -45,7 +45,7 @@ enum kafka_produced kafka_produce(struct rd_kafka_s *rk, const char *topic, int 
     rd_kafka_headers_t *headers = headers_of(r);
     rd_kafka_resp_err_t code = rd_kafka_producev(
         rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition < 0 ? RD_KAFKA_PARTITION_UA : partition),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(r->key.data, r->key.size),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY((void *)(uintptr_t)r->key.data, r->key.size),
         RD_KAFKA_V_VALUE((void *)(uintptr_t)r->value.data, r->value.size), RD_KAFKA_V_HEADERS(headers),
         RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return KAFKA_PRODUCED;

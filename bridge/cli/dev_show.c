@@ -19,7 +19,8 @@ struct dev_show {
     unsigned seen;
 };
 
-static void line_format(struct buffer *line, const char *kind, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void line_format(struct buffer *line, const char *kind, const char *format,
+                                                              va_list args)
 {
     char now[TEXT_TIME_SIZE];
     text_format_time(clock_wall_us(), now);

@@ -35,7 +35,8 @@ int process_launch(int argc, char **argv)
     execv(argv[3], argv + 3);
     struct error error;
     error_set_errno(&error, errno, "start '%s'", argv[3]);
-    return (int)talk_error(&error), LAUNCH_FAILED;
+    talk_error(&error);
+    return LAUNCH_FAILED;
 }
 
 static bool attributes_make(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *actions, int output_fd)

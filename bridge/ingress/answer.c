@@ -154,7 +154,7 @@ bool answers_open(struct ingress *in, struct error *error)
 {
     for (int o = OUTCOME_NONE + 1; o < OUTCOMES; o++) {
         if (!rows[o].body) continue;
-        in->replies[o] = reply_of(o, rows[o].status, bytes_of(rows[o].body), true);
+        in->replies[o] = reply_of((enum outcome)o, rows[o].status, bytes_of(rows[o].body), true);
         if (!in->replies[o].response) return error_set(error, ERROR_MEMORY, "no memory for the answers");
     }
     return true;

@@ -7,7 +7,7 @@
 #include "launch_order.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <linux/limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -118,8 +118,8 @@ static void what_is_meant_is_served(void **state)
 {
     (void)state;
     static const char *const words[] = {"verify = \"none\";", "allowed_ips = [\"192.0.2.0/24\", \"2001:db8::/32\"];",
-                                        "event_source = \"https://github.com\"; allowed_ips = [\"192.0.2.1\"];"
-                                        "source_match = \"all\";"};
+                                        ("event_source = \"https://github.com\"; allowed_ips = [\"192.0.2.1\"];"
+                                         "source_match = \"all\";")};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         struct trigger_set *set = load_one(words[i], false);
         if (!set) fail_msg("%s: %s", words[i], buffer_cstr(&report.text));

@@ -67,15 +67,13 @@ static bool skip_scalar(struct cursor *c)
     return c->at > start;
 }
 
-/* Past one value.  Brackets are counted, not matched: whether they fit is the scanner's business. */
-static bool skip_value(struct cursor *c)
+/* Past an array or object.  Brackets are counted, not matched: whether they fit is the scanner's business. */
+static bool skip_container(struct cursor *c)
 {
     struct bytes inside;
     size_t depth = 0;
-    do {
-        skip_space(c);
-        switch (peek(c)) {
-        case -1: return false;
+    while (c->at < c->end) {
+        switch (*c->at) {
         case '"':
             if (!skip_string(c, &inside)) return false;
             break;
@@ -86,20 +84,30 @@ static bool skip_value(struct cursor *c)
             break;
         case '}':
         case ']':
-            if (depth == 0) return false;
-            depth--;
             c->at++;
+            if (--depth == 0) return true;
             break;
-        case ',':
-        case ':':
-            if (depth == 0) return false;
-            c->at++;
-            break;
-        default:
-            if (!skip_scalar(c)) return false;
+        default: c->at++;
         }
-    } while (depth > 0);
-    return true;
+    }
+    return false;
+}
+
+static bool skip_value(struct cursor *c)
+{
+    struct bytes inside;
+    skip_space(c);
+    switch (peek(c)) {
+    case '"': return skip_string(c, &inside);
+    case '{':
+    case '[': return skip_container(c);
+    case '}':
+    case ']':
+    case ',':
+    case ':':
+    case -1: return false;
+    default: return skip_scalar(c);
+    }
 }
 
 static int hex_digit(uint8_t byte)

@@ -15,7 +15,7 @@
 static void libconfig_reads_back_what_was_quoted(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"plain", "a \"b\" \\ c",    "two\nlines\ttab\x01\x7f",
+    static const char *const texts[] = {"plain", "C:\\new\\x41",    "a \"b\" \\ c",      "two\nlines\ttab\x01\x7f",
                                         "",      "$(x) 'y' #z //w", "g\xc4\x99\xc5\x9bl"};
     static const struct config_option option = {.name = "x", .kind = CONFIG_TEXT, .default_text = "-", .help = ""};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

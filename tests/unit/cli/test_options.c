@@ -130,6 +130,9 @@ static void wrong_words_are_named(void **state)
     static const struct {
         const char *word, *said;
     } rows[] = {
+        {"--number=1", NULL},
+        {"--number=9", NULL},
+        {"--number=0", "from 1 to 9"},
         {"--number=10", "--number: '10' is not a whole number from 1 to 9"},
         {"--number=1x", "--number: '1x'"},
         {"--number=", "--number: ''"},

@@ -3,6 +3,7 @@
 #include "http_server.h"
 #include "address.h"
 #include "clock.h"
+#include "http_server_head.h"
 #include "log.h"
 #include "text.h"
 #include <assert.h>
@@ -17,9 +18,6 @@
 #include <unistd.h>
 
 enum {
-    CONNECTION_MEMORY = 32 * 1024, /* headers and one read buffer; more headers get 431 from the library */
-    TARGET_MAX = CONNECTION_MEMORY,
-    HEADERS_MAX = 4096, /* cannot be reached within CONNECTION_MEMORY */
     BACKLOG = 1024,
     ARRIVED_TURNS_MAX = 256,
 };
@@ -44,11 +42,7 @@ struct http_request {
     bool begun, answered, suspended;
     struct http_reply reply; /* of a resumed request, until the library asks for it */
     void *user;
-    struct http_head head;
-    struct http_header *headers;
-    size_t header_capacity;
-    struct buffer target;
-    uintptr_t target_at; /* where the library keeps it: its neighbour tells whether a NUL cut it */
+    struct head_reader reader;
 };
 
 struct http_server {
@@ -63,7 +57,6 @@ struct http_server {
     int64_t next_due_ms; /* no deadline is earlier; 0: there is none */
     int64_t timed_out;
     bool quiesced;
-    bool peek; /* libmicrohttpd before 1.0: look behind the returned strings */
 };
 
 /* Lets go of a reply that a request holds. */
@@ -121,7 +114,7 @@ static void connection_started(struct http_server *s, struct MHD_Connection *con
     r->server = s;
     r->connection = connection;
     r->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    buffer_init(&r->target, TARGET_MAX);
+    head_reader_init(&r->reader);
     r->next = s->connections;
     if (r->next) r->next->prev = r;
     s->connections = r;
@@ -137,8 +130,7 @@ static void connection_closed(struct http_server *s, struct http_request *r)
     *(r->prev ? &r->prev->next : &s->connections) = r->next;
     s->connection_count--;
     reply_drop(&r->reply);
-    buffer_close(&r->target);
-    free(r->headers);
+    head_reader_close(&r->reader);
     free(r);
 }
 
@@ -157,82 +149,15 @@ static struct http_request *request_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
-/* ---- the head of a request ---- */
+/* ---- the library's callbacks ---- */
 
-/* The only place where the target can be had whole and with its query: the library takes it apart afterwards. */
 static void *note_target(void *ctx, const char *uri, struct MHD_Connection *connection)
 {
     (void)ctx;
     struct http_request *r = request_of(connection);
-    if (r) {
-        buffer_clear(&r->target);
-        buffer_text(&r->target, uri);
-        r->target_at = (uintptr_t)uri;
-    }
+    if (r) head_note_target(&r->reader, uri);
     return NULL;
 }
-
-static bool headers_grow(struct http_request *r)
-{
-    if (r->head.header_count < r->header_capacity) return true;
-    size_t capacity = r->header_capacity ? 2 * r->header_capacity : 16;
-    struct http_header *grown = capacity <= HEADERS_MAX ? reallocarray(r->headers, capacity, sizeof *grown) : NULL;
-    if (!grown) return false;
-    r->headers = grown;
-    r->header_capacity = capacity;
-    return true;
-}
-
-/* libmicrohttpd 0.9 puts a NUL over the colon and over both bytes of the line's end, and hands out pointers into that
- * line.  So behind a sound value stand two NULs, and between name and value nothing but the colon's NUL and blanks.  A
- * NUL in the value leaves text behind the first one, a bare LF the next line; a folded line moves the name elsewhere.
- * All reads stay inside the connection's memory: a value is followed by its line's end and at least an empty line. */
-static bool header_is_torn(const char *name, size_t name_size, const char *value, size_t value_size)
-{
-    uintptr_t colon = (uintptr_t)name + name_size, begin = (uintptr_t)value;
-    if (begin <= colon || begin - colon > CONNECTION_MEMORY) return true;
-    for (const char *p = name + name_size + 1; p < value; p++)
-        if (*p != ' ' && *p != '\t') return true;
-    return value[value_size] != 0 || value[value_size + 1] != 0;
-}
-
-/* The same for the request line: method, target and version stand one byte apart, and two NULs end it. */
-static bool line_is_torn(const struct http_request *r, const char *method, const char *version)
-{
-    return r->target_at != (uintptr_t)method + strlen(method) + 1 ||
-           (uintptr_t)version != r->target_at + r->target.size + 1 || version[strlen(version) + 1] != 0;
-}
-
-static enum MHD_Result collect_header(void *ctx, enum MHD_ValueKind kind, const char *name, size_t name_size,
-                                      const char *value, size_t value_size)
-{
-    (void)kind;
-    struct http_request *r = ctx;
-    if (!headers_grow(r)) {
-        r->head.torn = true;
-        return MHD_NO;
-    }
-    r->headers[r->head.header_count++] = (struct http_header){
-        .name = {(const uint8_t *)name, name_size},
-        .value = {(const uint8_t *)(value ? value : ""), value_size},
-    };
-    if (r->server->peek && (!value || header_is_torn(name, name_size, value, value_size))) r->head.torn = true;
-    return MHD_YES;
-}
-
-static void request_read_head(struct http_request *r, const char *method, const char *version)
-{
-    r->head =
-        (struct http_head){.method = bytes_of(method), .version = bytes_of(version), .target = buffer_view(&r->target)};
-    struct bytes target = r->head.target;
-    const uint8_t *query = target.size ? memchr(target.data, '?', target.size) : NULL;
-    r->head.path = query ? (struct bytes){target.data, (size_t)(query - target.data)} : target;
-    if (!buffer_ok(&r->target) || (r->server->peek && line_is_torn(r, method, version))) r->head.torn = true;
-    MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, collect_header, r);
-    r->head.headers = r->headers;
-}
-
-/* ---- the library's callbacks ---- */
 
 static enum MHD_Result request_send(struct http_request *r, struct http_reply reply)
 {
@@ -261,7 +186,7 @@ static enum MHD_Result request_begin(struct http_request *r, const char *method,
     r->user = NULL;
     s->request_count++;
     s->arrivals++;
-    request_read_head(r, method, version);
+    head_read(&r->reader, r->connection, method, version);
     request_set_phase(r, PHASE_BODY);
     s->app.head(s->app.ctx, r);
     return request_settle(r);
@@ -370,7 +295,7 @@ static bool server_start(struct http_server *s, const struct http_server_setting
     s->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, s,
         MHD_OPTION_EXTERNAL_LOGGER, hear_library, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)settings->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        (unsigned)settings->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY,
         MHD_OPTION_NOTIFY_CONNECTION, notify_connection, s, MHD_OPTION_NOTIFY_COMPLETED, notify_completed, s,
         MHD_OPTION_URI_LOG_CALLBACK, note_target, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
@@ -392,7 +317,6 @@ struct http_server *http_server_new(const struct http_server_settings *settings,
     s->body_timeout_ms = settings->body_timeout_ms;
     s->idle_timeout_ms = settings->idle_timeout_ms;
     s->now_ms = clock_monotonic_ms();
-    s->peek = strncmp(http_library_version(), "0.9.", 4) == 0;
     int fd = listen_on(settings->listen, &s->port, error);
     if (fd < 0) goto no_socket;
     if (!server_start(s, settings, fd, error)) goto no_daemon;
@@ -486,7 +410,7 @@ void http_server_free(struct http_server *s)
 
 const struct http_head *http_request_head(const struct http_request *r)
 {
-    return &r->head;
+    return &r->reader.head;
 }
 
 const struct sockaddr *http_request_peer(const struct http_request *r)
@@ -508,8 +432,8 @@ struct bytes http_request_header(const struct http_request *r, const char *name,
 {
     struct bytes wanted = bytes_of(name), found = {0};
     size_t n = 0;
-    for (size_t i = 0; i < r->head.header_count; i++) {
-        const struct http_header *h = &r->head.headers[i];
+    for (size_t i = 0; i < r->reader.head.header_count; i++) {
+        const struct http_header *h = &r->reader.head.headers[i];
         if (h->name.size == wanted.size && text_equal_ignore_case(h->name, wanted)) found = n++ == 0 ? h->value : found;
     }
     if (count) *count = n;

@@ -161,6 +161,8 @@ void trigger_set_unref(struct trigger_set *set); /* NULL is legal */
 
 extern const struct config_option trigger_file_options[];
 extern const size_t trigger_file_option_count;
+/* The reference page of what a trigger may say. */
+void trigger_source_help(FILE *out);
 /* Reads every *.cfg file of the directory into a new snapshot; NULL with all problems in the report if there are any.
  * The snapshot keeps pointers into `schemes`. */
 struct trigger_set *trigger_source_load(const struct settings *settings, const struct scheme_set *schemes,

@@ -5,18 +5,12 @@
 #include "signature.h"
 #include <unistd.h>
 
-static void help_triggers(FILE *out)
-{
-    config_print_help(out, "triggers.d/*.cfg: triggers = ( { ... }, ... );", trigger_file_options,
-                      trigger_file_option_count);
-}
-
 static const struct daemon_program program = {
     .name = "drawbridge-ingress",
     .summary = "Takes signed webhooks over HTTP and answers 202 once Kafka has them.",
     .default_config_path = "/etc/drawbridge/ingress.cfg",
     .options = settings_options,
-    .help_config_more = help_triggers,
+    .help_config_more = trigger_source_help,
 };
 
 /* Settings, schemes and triggers; every problem of all three. */

@@ -129,6 +129,15 @@ static const struct config_option verify_word_options[] = {
      .help = "\"none\": deliveries are not signed, and that is meant"},
 };
 
+void trigger_source_help(FILE *out)
+{
+    config_print_help(out, "triggers.d/*.cfg: triggers = ( { ... }, ... );", trigger_file_options,
+                      trigger_file_option_count);
+    config_print_help(out, "a trigger's verification by a scheme", verify_scheme_options,
+                      sizeof verify_scheme_options / sizeof verify_scheme_options[0]);
+    config_print_help(out, "or in one word", verify_word_options, 1);
+}
+
 /* One list element on its way to a trigger. */
 struct loading {
     const struct settings *settings;
@@ -137,7 +146,7 @@ struct loading {
     struct config_file *file;
     char path[64]; /* "triggers.[2]" */
     bool private_file;
-    bool none; /* verify = "none" */
+    bool told; /* how deliveries are verified, rightly or not */
     struct trigger *trigger;
 };
 
@@ -192,9 +201,7 @@ static void load_verify_word(struct loading *l)
 {
     struct verify_word verify = {0};
     config_load(l->file, l->path, verify_word_options, 1, &verify, l->report);
-    if (verify.word && strcmp(verify.word, "none") == 0)
-        l->none = true;
-    else
+    if (!verify.word || strcmp(verify.word, "none") != 0)
         problem(l, "verify", "is \"none\" or a group { scheme = ...; secrets = [...]; }");
     config_free(verify_word_options, 1, &verify);
 }
@@ -216,6 +223,7 @@ static void load_verify(struct loading *l)
     bool has_secret = config_has(l->file, path); /* an empty one is an error, never "no signature wanted" */
     snprintf(path, sizeof path, "%s.verify", l->path);
     bool has_verify = config_has(l->file, path);
+    l->told = has_verify || has_secret;
     if (has_verify && has_secret) {
         problem(l, "secret", "stands beside verify; say it once");
         return;
@@ -264,7 +272,7 @@ static void load_source(struct loading *l)
     if (o->check_origin && t->source.origin_host.size == 0)
         problem(l, "check_origin", "needs an event_source with a host");
     bool by_address = t->source.allowed_count > 0 && (t->source.match_all || t->source.origin_host.size == 0);
-    if (!t->verifier && !by_address && !l->none && !l->settings->loopback)
+    if (!t->verifier && !by_address && !l->told && !l->settings->loopback)
         problem(l, "verify",
                 "is missing: anybody could start this agent through %s; give it a scheme, or verify = \"none\" if that "
                 "is meant",
@@ -383,7 +391,7 @@ static void load_answers(struct loading *l)
 static struct trigger *load_trigger(struct loading *l)
 {
     int before = l->report->problems;
-    l->none = false;
+    l->told = false;
     l->trigger = calloc(1, sizeof *l->trigger);
     if (!l->trigger) {
         config_report_add(l->report, config_name(l->file), 0, "no memory for a trigger");

@@ -1,7 +1,7 @@
 """The ingress by itself: readiness, outage and recovery, deadlines, a full queue, reload, drain, configuration errors.
 
-Brokers only have to answer, delay or fail here: the mock cluster does that on request.  What promises rest on (events in
-Kafka, byte for byte, once) is tested on real brokers elsewhere.
+Brokers only have to answer, delay or fail here: the mock cluster does that on request.  What promises rest on (events
+in Kafka, byte for byte, once) is tested on real brokers elsewhere.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -52,6 +52,24 @@ class Stage:
         status, headers, content = self.deliver(**more)
         return status, time.monotonic() - begin, headers, content
 
+    def deliver_at_once(self, count, prefix="", **more):
+        """Starts `count` deliveries side by side; the list fills with their statuses, join ends the waiting."""
+        statuses = []
+
+        def one(number):
+            statuses.append(self.deliver(delivery=f"{prefix}{number}", **more)[0])
+
+        senders = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+        for sender in senders:
+            sender.start()
+
+        def join():
+            for sender in senders:
+                sender.join()
+            return statuses
+
+        return join
+
     def close(self, failed):
         self.bridge.failed = failed
         self.bridge.close()
@@ -83,8 +101,8 @@ def test_the_answer_and_the_log_of_an_accepted_delivery(make_stage):
     assert json.loads(stage.deliver(delivery="abc-1")[2])["workflow_id"] == github_workflow_id("demo", "abc-1")
     wait_log(stage.ingress, "event_id=abc-1")
     line = next(l for l in stage.ingress.log.splitlines() if "event_id=abc-1" in l)
-    for part in ("event=request", "status=202", "outcome=accepted", "agent=demo", "peer=127.0.0.1", f"bytes={len(BODY)}",
-                 "duration_us=", "partition=", "offset="):
+    for part in ("event=request", "status=202", "outcome=accepted", "agent=demo", "peer=127.0.0.1",
+                 f"bytes={len(BODY)}", "duration_us=", "partition=", "offset="):
         assert part in line, (part, line)
 
 
@@ -159,7 +177,8 @@ def test_no_sender_waits_beyond_the_deadline(make_stage):
     status, took, _, _ = stage.timed()
     assert status == 503 and took < seconds(0.5)
     stage.kafka.command("rtt 1 0")
-    wait_until(lambda: stage.ingress.metric("drawbridge_ingress_late_reports_total") == 1, seconds(15), "the late report")
+    wait_until(lambda: stage.ingress.metric("drawbridge_ingress_late_reports_total") == 1, seconds(15),
+               "the late report")
     wait_until(lambda: stage.deliver()[0] == 202, seconds(10), "accepted again")
 
 
@@ -169,13 +188,7 @@ def test_a_fatal_producer_is_replaced_while_listening(make_stage):
     for round_number in (1, 2):
         stage.kafka.command("rtt 1 300")
         stage.kafka.command(f"fail {PRODUCE} {OUT_OF_ORDER_SEQUENCE_NUMBER} 1")
-        statuses = []
-        senders = [threading.Thread(target=lambda n=n: statuses.append(stage.deliver(delivery=f"{round_number}-{n}")[0]))
-                   for n in range(10)]
-        for sender in senders:
-            sender.start()
-        for sender in senders:
-            sender.join()
+        statuses = stage.deliver_at_once(10, f"{round_number}-")()
         assert len(statuses) == 10 and set(statuses) <= {202, 503} and 503 in statuses
         stage.kafka.command("rtt 1 0")
         assert stage.ingress.metric("drawbridge_ingress_producer_rebuilds_total") == round_number
@@ -187,18 +200,12 @@ def test_a_full_queue_is_told_at_once(make_stage):
     stage = make_stage({"publish": {"deadline": "10s", "queue_max": "2MiB"}, "http": {"body_max": "512KiB"}})
     stage.kafka.command("rtt 1 3000")
     body = b'"' + b"x" * 400000 + b'"'
-    statuses = []
-    senders = [threading.Thread(target=lambda n=n: statuses.append(stage.deliver(delivery=f"{n}", body=body)[0]))
-               for n in range(4)]
-    for sender in senders:
-        sender.start()
+    join = stage.deliver_at_once(4, body=body)
     wait_until(lambda: stage.ingress.metric("drawbridge_ingress_queue_bytes") > 1600000, seconds(5), "the queue fills")
     status, took, headers, content = stage.timed(body=body)
     assert status == 503 and took < seconds(1) and int(headers["Retry-After"]) > 0
     assert json.loads(content) == {"detail": "Too many events are waiting"}
-    for sender in senders:
-        sender.join()
-    assert statuses == [202] * 4
+    assert join() == [202] * 4
     assert stage.ingress.metric("drawbridge_ingress_requests_total", outcome="queue_full") == 1
 
 
@@ -213,7 +220,8 @@ def test_reload_takes_all_or_nothing(make_stage):
     wait_until(lambda: stage.deliver("second")[0] == 202, seconds(5), "the new trigger serves")
     assert stage.ingress.metric("drawbridge_ingress_trigger_reloads_total") == 1
     assert stage.deliver("open")[0] == 404
-    stage.bridge.write_triggers(triggers + [{"agent_id": "third", "verify": {"scheme": "nonsense", "secrets": ["env:A"]}}])
+    wrong = {"agent_id": "third", "verify": {"scheme": "nonsense", "secrets": ["env:A"]}}
+    stage.bridge.write_triggers([*triggers, wrong])
     stage.ingress.hangup()
     wait_until(lambda: stage.ingress.metric("drawbridge_ingress_trigger_reload_failures_total") == 1, seconds(5),
                "the failure is counted")
@@ -278,10 +286,7 @@ def test_drain_answers_who_waits_and_closes_who_is_idle(make_stage):
     idle.request("GET", stage.ingress.path("demo"))
     assert idle.getresponse().read()
     stage.kafka.command("rtt 1 1500")
-    statuses = []
-    senders = [threading.Thread(target=lambda n=n: statuses.append(stage.deliver(delivery=f"{n}")[0])) for n in range(8)]
-    for sender in senders:
-        sender.start()
+    join = stage.deliver_at_once(8)
     wait_until(lambda: stage.ingress.metric("drawbridge_ingress_queue_events") == 8, seconds(5), "they wait")
     begin = time.monotonic()
     stage.ingress.process.signal(signal.SIGTERM)
@@ -289,9 +294,7 @@ def test_drain_answers_who_waits_and_closes_who_is_idle(make_stage):
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", stage.ingress.port), timeout=1).close()
     assert stage.ingress.process.wait(seconds(20)) == 0
-    for sender in senders:
-        sender.join()
-    assert statuses == [202] * 8
+    assert join() == [202] * 8
     assert time.monotonic() - begin < seconds(6)
     assert idle.sock.recv(1) == b""
     idle.close()
@@ -317,9 +320,9 @@ def test_a_drain_that_ends_early_answers_with_503(make_stage, signals):
 def test_a_body_under_way_is_finished_in_the_drain(make_stage):
     stage = make_stage()
     s = socket.create_connection(("127.0.0.1", stage.ingress.port), timeout=seconds(5))
-    headers = "".join(f"{n}: {v}\r\n" for n, v in github_headers(SECRET, BODY, "x").items())
-    s.sendall(f"POST {stage.ingress.path('demo')} HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: {len(BODY)}\r\n\r\n".encode()
-              + BODY[:5])
+    lines = [f"POST {stage.ingress.path('demo')} HTTP/1.1", "Host: a", f"Content-Length: {len(BODY)}",
+             *(f"{name}: {value}" for name, value in github_headers(SECRET, BODY, "x").items())]
+    s.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + BODY[:5])
     wait_until(lambda: stage.ingress.metric("drawbridge_ingress_requests_inflight") == 1, seconds(5), "it is under way")
     stage.ingress.process.signal(signal.SIGTERM)
     wait_until(lambda: stage.ingress.manage("/readyz")[1] == "shutting down\n", seconds(2), "draining")
@@ -339,7 +342,8 @@ def run_check(stage, *more):
 def test_check_config_finds_everything_at_once(make_stage):
     stage = make_stage()
     assert run_check(stage, "--check-config").returncode == 0
-    stage.bridge.write_triggers([{"agent_id": "a b", "verify": "none"}, {"agent_id": "c", "secret": "env:NO_SUCH_NAME_HERE"}])
+    stage.bridge.write_triggers([{"agent_id": "a b", "verify": "none"},
+                                 {"agent_id": "c", "secret": "env:NO_SUCH_NAME_HERE"}])
     result = run_check(stage, "--check-config")
     assert result.returncode == 1
     assert "agent_id" in result.stderr and "NO_SUCH_NAME_HERE" in result.stderr

@@ -1,4 +1,4 @@
-"""librdkafka's mock cluster as a process (mock_kafka.c): brokers that answer, delay and fail on request, and keep nothing.
+"""librdkafka's mock cluster as a process (mock_kafka.c): brokers that answer, delay, fail on request, keep nothing.
 
 SPDX-License-Identifier: Apache-2.0
 """

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <libconfig.h>
 
+#include "config_text.h"
 #include "config_value.h"
-#include "text.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -77,57 +77,32 @@ struct config_file *config_open(const char *path, struct config_report *report)
     return file;
 }
 
-/* The line of the first @include, or 0.  libconfig's scanner ends the whole process when an included path turns out to
- * be a directory, so that a reload could kill a daemon. */
-static int include_line(struct bytes text)
-{
-    static const char word[] = "@include";
-    int line = 1;
-    bool blank = true; /* only white space so far in this line */
-    for (size_t i = 0; i < text.size; i++) {
-        char c = (char)text.data[i];
-        if (blank && text.size - i >= sizeof word - 1 && memcmp(text.data + i, word, sizeof word - 1) == 0) return line;
-        if (c == '\n') line++;
-        blank = c == '\n' || (blank && (c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v'));
-    }
-    return 0;
-}
-
-static bool check_text(const char *name, struct bytes text, struct config_report *report)
-{
-    int problems = report->problems;
-    if (text.size > 0 && memchr(text.data, 0, text.size) != NULL)
-        config_report_add(report, name, 0, "holds a zero byte: this is no configuration file");
-    else if (!text_is_utf8(text))
-        config_report_add(report, name, 0, "is not UTF-8 text");
-    else if (include_line(text) > 0)
-        config_report_add(report, name, include_line(text), "@include is not supported");
-    return report->problems == problems;
-}
-
 struct config_file *config_parse(const char *name, struct bytes text, struct config_report *report)
 {
-    if (!check_text(name, text, report)) return NULL;
+    if (!config_check_text(name, text, report)) return NULL;
 
+    struct buffer lines;
     struct config_file *file = calloc(1, sizeof *file);
-    char *terminated = bytes_dup(text);
+    buffer_init(&lines, text.size + 1);
+    buffer_bytes(&lines, text);
+    buffer_byte(&lines, '\n'); /* without it a comment in the last line is a syntax error */
     if (file != NULL) {
         config_init(&file->tree);
         file->name = bytes_dup(bytes_of(name));
     }
-    if (file == NULL || terminated == NULL || file->name == NULL) {
+    if (file == NULL || !buffer_ok(&lines) || file->name == NULL) {
         config_report_add(report, name, 0, "out of memory");
         goto failed;
     }
-    if (config_read_string(&file->tree, terminated) != CONFIG_TRUE) {
+    if (config_read_string(&file->tree, buffer_cstr(&lines)) != CONFIG_TRUE) {
         config_report_add(report, name, config_error_line(&file->tree), "%s", config_error_text(&file->tree));
         goto failed;
     }
-    free(terminated);
+    buffer_close(&lines);
     return file;
 
 failed:
-    free(terminated);
+    buffer_close(&lines);
     config_close(file);
     return NULL;
 }

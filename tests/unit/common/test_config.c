@@ -152,6 +152,21 @@ static void problems_have_their_line(void **state)
         {"@include \"/etc\"", "t.cfg:1: @include is not supported\n"},
         {"a = 1;\n \t @include \"x\"", "t.cfg:2: @include is not supported\n"},
         {"slot = \"\xff\";", "t.cfg: is not UTF-8 text\n"},
+        /* libconfig would cut these to the bits it has. */
+        {"strict = true;\nthreads = 4294967297;", "t.cfg:2: 4294967297 does not fit into 32 bits: a larger number is "
+                                                  "written with an L behind it\n"},
+        {"a = [1,-2147483649];", "t.cfg:1: -2147483649 does not fit into 32 bits: a larger number is written with an L "
+                                 "behind it\n"},
+        {"a = 0x80000000;",
+         "t.cfg:1: 0x80000000 does not fit into 32 bits: a larger number is written with an L behind "
+         "it\n"},
+        {"a = 9223372036854775808L;", "t.cfg:1: 9223372036854775808L does not fit into 64 bits\n"},
+        {"a = 0x8000000000000000L;", "t.cfg:1: 0x8000000000000000L does not fit into 64 bits\n"},
+        /* libconfig would read these as if the file ended there. */
+        {"strict = true;\n/* off for now\nthreads = 99;\n", "t.cfg:2: this comment never ends\n"},
+        {"/*/ strict = true;", "t.cfg:1: this comment never ends\n"},
+        {"http: { listen = \"a\"\n \"b; };\nthreads = 99;", "t.cfg:2: this quote never ends\n"},
+        {"http: { listen = \"a\\\"; };", "t.cfg:1: this quote never ends\n"},
         {"threads = 0;\nbad = 1;\ntimeout = \"1\";\n",
          "t.cfg:1: threads: \"0\" is below the minimum of 1\n"
          "t.cfg:3: timeout: \"1\" is not a duration in quotes, such as \"250ms\", \"30s\", \"2h\" or \"7d\"\n"
@@ -163,6 +178,25 @@ static void problems_have_their_line(void **state)
         assert_true(l.report.problems > 0);
         unload(&l);
     }
+}
+
+static void quotes_and_comments_that_end(void **state)
+{
+    (void)state;
+    struct loaded l = load("/**/ // 4294967297 @include\n// \" /*\n# \" /*\nhttp: { listen = \"/*#//\\\\\"; }; /* \" # "
+                           "// **/ threads = 5;");
+    assert_string_equal(buffer_cstr(&l.report.text), "");
+    assert_string_equal(l.s.listen, "/*#//\\");
+    assert_int_equal(l.s.threads, 5);
+    unload(&l);
+    l = load("kafka: { a4294967297 = +0000002147483647; b = -2147483648; c = 0x07FFFFFFF; d = -9223372036854775808LL;\n"
+             "         e = \"99999999999999\"; };#4294967297");
+    assert_string_equal(buffer_cstr(&l.report.text), "");
+    assert_string_equal(l.s.kafka.items[0].value, "2147483647");
+    assert_string_equal(l.s.kafka.items[1].value, "-2147483648");
+    assert_string_equal(l.s.kafka.items[2].value, "2147483647");
+    assert_string_equal(l.s.kafka.items[3].value, "-9223372036854775808");
+    unload(&l);
 }
 
 static void every_field_is_legal_after_a_problem(void **state)
@@ -364,6 +398,7 @@ int main(void)
         cmocka_unit_test(defaults_are_parsed_like_input),
         cmocka_unit_test(values_of_every_kind),
         cmocka_unit_test(problems_have_their_line),
+        cmocka_unit_test(quotes_and_comments_that_end),
         cmocka_unit_test(every_field_is_legal_after_a_problem),
         cmocka_unit_test(a_zero_byte_is_refused),
         cmocka_unit_test(the_environment_goes_first),

@@ -299,28 +299,23 @@ static bool step_number(struct json_scanner *s, const uint8_t **at, const uint8_
     return true;
 }
 
-typedef bool step_function(struct json_scanner *s, const uint8_t **at, const uint8_t *end);
-static step_function *const steps[] = {
-    [VALUE] = step_value,
-    [VALUE_OR_END] = step_value,
-    [KEY_OR_END] = step_key,
-    [KEY] = step_key,
-    [COLON] = step_colon,
-    [AFTER] = step_after,
-    [LITERAL] = step_literal,
-    [STRING] = step_string,
-    [ESCAPE] = step_escape,
-    [HEX] = step_hex,
-    [UTF8] = step_utf8,
-    [MINUS] = step_number,
-    [ZERO] = step_number,
-    [INTEGER] = step_number,
-    [POINT] = step_number,
-    [FRACTION] = step_number,
-    [EXPONENT] = step_number,
-    [EXPONENT_SIGN] = step_number,
-    [EXPONENT_DIGITS] = step_number,
-};
+static bool step(struct json_scanner *s, const uint8_t **at, const uint8_t *end)
+{
+    switch ((enum state)s->state) {
+    case VALUE:
+    case VALUE_OR_END: return step_value(s, at, end);
+    case KEY_OR_END:
+    case KEY: return step_key(s, at, end);
+    case COLON: return step_colon(s, at, end);
+    case AFTER: return step_after(s, at, end);
+    case LITERAL: return step_literal(s, at, end);
+    case STRING: return step_string(s, at, end);
+    case ESCAPE: return step_escape(s, at, end);
+    case HEX: return step_hex(s, at, end);
+    case UTF8: return step_utf8(s, at, end);
+    default: return step_number(s, at, end);
+    }
+}
 
 void json_scanner_init(struct json_scanner *s)
 {
@@ -334,7 +329,7 @@ bool json_scanner_feed(struct json_scanner *s, const void *data, size_t size)
     const uint8_t *begin = data, *at = begin, *end = begin + size;
     bool ok = true;
     while (ok && at < end)
-        ok = steps[s->state](s, &at, end);
+        ok = step(s, &at, end);
     s->offset += at - begin;
     return ok;
 }

@@ -85,6 +85,7 @@ void handover_assigned(struct runner *r, const int *numbers, size_t count)
 void handover_adopted(struct runner *r, struct partition *p)
 {
     size_t at = 0;
+    if (r->revoking) return; /* just as it is taken again: its processes stay frozen */
     for (struct id_slot *slot; (slot = id_table_next(&p->runs, &at));)
         effects_thaw(r, slot->as.pointer);
     p->first_checked = p->sought_again = false;

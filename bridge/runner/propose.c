@@ -169,6 +169,7 @@ bool propose_run(struct runner *r, struct batch *b, struct run *run, enum run_in
     struct run_decision decision;
     bool possible = run_advance(&run->entry, &input, policy, &decision);
     assert(possible && !run->in_flight);
+    assert(run->partition->state == PARTITION_OPEN || (r->revoking && partition_is_whole(run->partition)));
     run->in_flight = true;
     struct change *c = gather_change(r, CHANGE_RUN, run->partition);
     c->run = run;

@@ -4,6 +4,7 @@
 #include "log.h"
 #include "memory.h"
 #include "runner.h"
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,6 +82,7 @@ static void commit_run(struct runner *r, struct change *c)
 static void commit_arrivals(struct runner *r, struct change *c)
 {
     struct partition *p = c->partition;
+    assert(c->next > p->position);
     for (size_t i = 0; i < p->proposed; i++) {
         struct arrival *a = &p->arrivals[i];
         if (a->recorded_us > p->seen_us) p->seen_us = a->recorded_us;

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "clock.h"
+#include "json.h"
 #include "log.h"
 #include "memory.h"
 #include "runner.h"
@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PARTITIONS = 2, RUNNERS = 2, AGENTS = 3, EVENTS_MAX = 24, STORIES = 10000 };
+enum { PARTITIONS = 2, RUNNERS = 2, AGENTS = 3, EVENTS_MAX = 24, LATE = PARTITIONS, LOG_MAX = 256, STORIES = 10000 };
 
 /* ---- the world */
 
@@ -32,7 +32,8 @@ struct delivery {
     int partition, agent, number;
     bool poison; /* a record of it is refused by the brokers */
     bool unreadable;
-    int results, dead;
+    int results;
+    int excuses;       /* attempts that may count: they failed, or nobody could say that they were stopped */
     int first_started; /* moment */
 };
 
@@ -49,10 +50,9 @@ struct commit { /* the fake of commit.c: one per runner */
 static struct world {
     uint64_t seed;
     int moment;
-    struct record *events[PARTITIONS][EVENTS_MAX * 2];
-    int delivery_of[PARTITIONS][EVENTS_MAX * 2];
+    struct record *events[PARTITIONS][LOG_MAX];
     int64_t event_count[PARTITIONS];
-    struct delivery deliveries[EVENTS_MAX];
+    struct delivery deliveries[EVENTS_MAX + LATE];
     int delivery_count;
     struct log journal[PARTITIONS];
     int64_t group_offset[PARTITIONS];
@@ -64,8 +64,10 @@ static struct world {
     int64_t fold_at[RUNNERS][PARTITIONS]; /* -1: not reading */
     struct batch *undecided[RUNNERS];     /* of a dead runner: the coordinator will decide */
     int members[RUNNERS];                 /* member number, grows when it joins anew */
-    int live[EVENTS_MAX][RUNNERS];        /* processes per delivery and runner */
+    int live[EVENTS_MAX + LATE][RUNNERS]; /* processes per delivery and runner */
     bool calm;                            /* no more bad luck */
+    bool disorder;                        /* processes that die now die without a hand-over */
+    bool late;                            /* events are recorded a month later */
     const char *broken;
 } world;
 
@@ -193,11 +195,12 @@ void effects_start(struct runner *r, struct run *run)
     if (d->first_started == 0) d->first_started = ++world.moment;
 }
 
-static void end_process(struct runner *r, struct process *x)
+static void end_process(struct runner *r, struct process *x, bool counts)
 {
     if (x->run) {
         struct delivery *d = delivery_of(&x->run->id);
         if (d) world.live[d - world.deliveries][runner_number(r)]--;
+        if (d && counts) d->excuses++;
         x->run->process = NULL;
     }
     for (size_t i = 0; i < r->process_count; i++)
@@ -217,7 +220,11 @@ void effects_thaw(struct runner *r, struct run *run)
 }
 void effects_orphan(struct run *run)
 {
-    if (run->process) end_process(run->process->runner, run->process);
+    struct delivery *d = delivery_of(&run->id);
+    /* started in the journal, not yet or no longer in the flesh (failure matrix, 12 and 16) */
+    bool spent = !run->process && (run->entry.state == RUN_RUNNING || run->in_flight);
+    if (d && spent && world.disorder) d->excuses++;
+    if (run->process) end_process(run->process->runner, run->process, world.disorder);
 }
 
 /* ---- fakes: commit.c */
@@ -256,6 +263,17 @@ struct job *commit_take(struct commit *c)
     return j;
 }
 
+/* J7, J15: what was stopped, adopted or handed over in good order costs no attempt. */
+static void check_attempts(const struct record *r, const struct delivery *d)
+{
+    struct error error;
+    int64_t attempts = -1;
+    struct json *doc = json_parse(r->value, &error);
+    if (!doc || !json_int64(json_get(doc, "attempts", NULL), &attempts)) breaks("a result that can't be read");
+    if (attempts > d->excuses + 1) breaks("an attempt was counted that nobody is to blame for");
+    json_free(doc);
+}
+
 static void count_result(const struct record *r)
 {
     struct run_id id;
@@ -265,6 +283,8 @@ static void count_result(const struct record *r)
         breaks("a result for nobody's delivery");
     else if (++d->results > 1)
         breaks("two results for one delivery");
+    else
+        check_attempts(r, d);
 }
 
 static bool same_key(const struct record *a, const struct record *b)
@@ -279,7 +299,6 @@ static void apply(struct batch *b)
         struct batch_record *r = &b->records[i];
         struct log *log = &world.journal[r->partition];
         if (r->topic == TOPIC_RESULTS) count_result(r->record);
-        if (r->topic == TOPIC_DEAD_LETTERS) world.deliveries[0].dead++;
         if (r->topic != TOPIC_JOURNAL) continue;
         log->records = memory_array(log->records, log->count + 1, sizeof(struct record *));
         log->records[log->count++] = r->record;
@@ -305,6 +324,18 @@ static bool is_poisoned(const struct batch *b)
     return false;
 }
 
+/* A start whose answer was lost may be in the journal without a process (failure matrix, 12). */
+static void excuse(const struct batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        struct run_id id;
+        struct bytes key = b->records[i].record->key;
+        if (key.size >= RUN_ID_TEXT_SIZE - 1) key.size = RUN_ID_TEXT_SIZE - 1;
+        struct delivery *d = run_id_parse(key, &id) ? delivery_of(&id) : NULL;
+        if (d) d->excuses++;
+    }
+}
+
 static enum commit_outcome decide(struct job *j, int runner)
 {
     if (!batch_is_sound(j->batch)) breaks("an unfenced transaction (J1)");
@@ -312,6 +343,7 @@ static enum commit_outcome decide(struct job *j, int runner)
     if (is_poisoned(j->batch)) return COMMIT_REFUSED;
     if (lucky(5)) return COMMIT_ABORTED;
     if (lucky(3)) {
+        excuse(j->batch);
         if (chance(2)) apply(j->batch);
         return COMMIT_UNKNOWN;
     }
@@ -353,6 +385,7 @@ bool commit_wait_batch(struct commit *c, int64_t timeout_ms)
     for (size_t i = 0; i < c->count; i++) {
         if (c->queue[i]->kind != JOB_BATCH) continue;
         answer(c, c->queue[i]);
+        if (c->queue[i]->outcome != COMMIT_DONE) world.disorder = true;
         c->done[c->done_count++] = c->queue[i];
         memmove(&c->queue[i], &c->queue[i + 1], (--c->count - i) * sizeof(struct job *));
         return true;
@@ -431,7 +464,7 @@ static void do_exit(int n)
     static const enum verdict ends[] = {VERDICT_SUCCEEDED, VERDICT_SUCCEEDED, VERDICT_SUCCEEDED, VERDICT_RETRY,
                                         VERDICT_TIMED_OUT, VERDICT_PERMANENT, VERDICT_STOPPED};
     enum verdict verdict = ends[chance(world.calm ? 6 : 7)];
-    end_process(r, x);
+    end_process(r, x, verdict != VERDICT_STOPPED);
     run->ending = ending_new(verdict);
     partition_add_input(run);
 }
@@ -481,20 +514,54 @@ static void share_out(void)
     }
 }
 
-/* All members revoke under the old generation, then the new one begins.  Sometimes two rounds in a row. */
+static void revoke_all_of(int n)
+{
+    struct runner *r = world.runners[n];
+    world.commits[n].stuck = lucky(10);
+    bool lost = lucky(10);
+    if (world.commits[n].stuck || lost) world.disorder = true;
+    if (lost) world.members[n] += RUNNERS;
+    handover_revoked(r, lost);
+    world.commits[n].stuck = false;
+    for (size_t i = 0; i < r->process_count; i++)
+        if (r->processes[i]->run && !r->processes[i]->frozen) breaks("a process runs on in limbo (J15)");
+}
+
+static void step_of(int n);
+
+/* One member sits out a generation: others own what it keeps in limbo (J14).  The group may even begin to count anew.
+ */
+static void do_absence(int absent)
+{
+    int other = (absent + 1) % RUNNERS;
+    int32_t before = world.generation;
+    if (!world.runners[other]) return;
+    world.generation++;
+    for (int p = 0; p < PARTITIONS; p++)
+        world.owner[p] = other;
+    int numbers[PARTITIONS] = {0, 1};
+    world.disorder = true;
+    handover_assigned(world.runners[other], numbers, PARTITIONS);
+    for (int i = 0; i < 80 && !world.broken; i++)
+        step_of(other);
+    revoke_all_of(other);
+    world.disorder = true;
+    if (!lucky(30)) return;
+    world.generation = before;
+    for (int n = 0; n < RUNNERS; n++)
+        world.members[n] += RUNNERS;
+}
+
+/* All members revoke under the old generation, then the new one begins. */
 static void do_rebalance(void)
 {
-    for (int n = 0; n < RUNNERS; n++) {
-        if (!world.runners[n]) continue;
-        world.commits[n].stuck = lucky(10);
-        bool lost = lucky(10);
-        if (lost) world.members[n] += RUNNERS;
-        handover_revoked(world.runners[n], lost);
-        world.commits[n].stuck = false;
-    }
-    world.generation += lucky(20) ? 2 : 1;
+    for (int n = 0; n < RUNNERS; n++)
+        if (world.runners[n]) revoke_all_of(n);
+    if (lucky(25)) do_absence((int)chance(RUNNERS));
+    world.generation++;
     share_out();
     assign_all();
+    world.disorder = false;
 }
 
 static struct settings settings;
@@ -562,6 +629,7 @@ static bool has_position(int partition)
 static void do_crash(void)
 {
     int n = (int)chance(RUNNERS);
+    world.disorder = true;
     if (world.runners[n]) death(n);
     /* offsets expire, and operators reset them, down and up: the journal does not care (J6) */
     int p = (int)chance(PARTITIONS);
@@ -572,20 +640,28 @@ static void do_crash(void)
     do_rebalance();
 }
 
+static void add_event(int n);
+
 static void do_event(void)
 {
-    if (world.delivery_count == EVENTS_MAX && !lucky(30)) return;
-    char key[16], text[RECORD_WORKFLOW_ID_SIZE], number[16];
-    struct record_header headers[RECORD_HEADERS_MAX];
-    struct record record;
+    if (world.delivery_count >= EVENTS_MAX && !lucky(10)) return;
     int n = world.delivery_count;
     if (n > 0 && (n == EVENTS_MAX || lucky(20))) n = (int)chance((uint32_t)n); /* the sender repeats it */
     struct delivery *d = &world.deliveries[n];
     if (n == world.delivery_count) {
-        *d = (struct delivery){.agent = (int)chance(AGENTS), .number = n, .poison = lucky(3), .dead = d->dead};
+        *d = (struct delivery){.agent = (int)chance(AGENTS), .number = n, .poison = lucky(3)};
         d->partition = d->agent % PARTITIONS;
         world.delivery_count++;
     }
+    add_event(n);
+}
+
+static void add_event(int n)
+{
+    char key[16], text[RECORD_WORKFLOW_ID_SIZE], number[16];
+    struct record_header headers[RECORD_HEADERS_MAX];
+    struct record record;
+    struct delivery *d = &world.deliveries[n];
     snprintf(key, sizeof key, "agent-%d", d->agent);
     snprintf(number, sizeof number, "%d", n);
     record_workflow_id(bytes_of(key), bytes_of("test"), bytes_of("s"), bytes_of(number), bytes_of(""), text);
@@ -595,23 +671,20 @@ static void do_event(void)
                                  .workflow_id = bytes_of(text),
                                  .content_type = bytes_of("application/json"),
                                  .ce_id = bytes_of(number),
-                                 .recorded_time = bytes_of("2026-01-01T00:00:00.000000Z"),
+                                 .recorded_time =
+                                     bytes_of(world.late ? "2026-02-01T00:00:00Z" : "2026-01-01T00:00:00Z"),
                                  .http = &poison,
                                  .http_count = d->poison ? 1 : 0,
                                  .body = bytes_of("{}")};
     record_from_event(&event, headers, &record);
-    if (world.event_count[d->partition] == EVENTS_MAX * 2) return;
+    assert_true(world.event_count[d->partition] < LOG_MAX);
     world.events[d->partition][world.event_count[d->partition]++] = memory_got(record_dup(&record));
 }
 
-static void step(void)
+static void step_of(int n)
 {
-    int n = (int)chance(RUNNERS);
     uint32_t what = chance(100);
-    if (lucky(2)) do_crash();
-    if (lucky(3)) do_rebalance();
-    if (!world.runners[n]) return;
-    if (what < 15)
+    if (what < 15 && !world.calm)
         do_event();
     else if (what < 30)
         do_read(n);
@@ -625,6 +698,14 @@ static void step(void)
         do_job(n);
     else
         do_compact();
+}
+
+static void step(void)
+{
+    int n = (int)chance(RUNNERS);
+    if (lucky(2)) do_crash();
+    if (lucky(3)) do_rebalance();
+    if (world.runners[n]) step_of(n);
 }
 
 static bool all_told(void)
@@ -687,6 +768,66 @@ static void clean_up(void)
     }
 }
 
+static void go_on_until_told(void)
+{
+    int left = 60000;
+    while (!world.broken && --left > 0 && !(left % 64 == 0 && all_told()))
+        step();
+    if (!world.broken && !all_told()) world.broken = "a delivery has no result";
+}
+
+/* A month later one more event comes to each partition: every older id may be forgotten, and is (J26). */
+static void a_month_later(void)
+{
+    world.late = true;
+    for (int p = 0; p < PARTITIONS; p++) {
+        int n = world.delivery_count++;
+        world.deliveries[n] = (struct delivery){.agent = p, .partition = p, .number = n};
+        add_event(n);
+    }
+    go_on_until_told();
+    for (int i = 0; i < 400 && !world.broken; i++)
+        step();
+}
+
+static const struct record *newest(int partition, const char *key)
+{
+    const struct log *log = &world.journal[partition];
+    for (size_t i = log->count; i > 0; i--)
+        if (log->records[i - 1] && bytes_are(log->records[i - 1]->key, key)) return log->records[i - 1];
+    return NULL;
+}
+
+static void check_position(int partition)
+{
+    struct error error;
+    int64_t next = -1;
+    const struct record *r = newest(partition, "@position");
+    struct json *doc = r ? json_parse(r->value, &error) : NULL;
+    if (!doc || !json_int64(json_get(doc, "next", NULL), &next) || next != world.event_count[partition])
+        breaks("the journal's position is not the end");
+    if (world.group_offset[partition] != next) breaks("the group's offset is not the journal's position");
+    json_free(doc);
+}
+
+/* Nothing of a run is left in the journal when its window is over (J18, J26). */
+static void check_journal(void)
+{
+    for (int i = 0; i < world.delivery_count; i++) {
+        char key[RUN_ID_TEXT_SIZE + 8];
+        const struct delivery *d = &world.deliveries[i];
+        run_id_format(&d->id, key);
+        const struct record *run = newest(d->partition, key);
+        bool late = i >= world.delivery_count - LATE;
+        if (run && run->value.data && !late) breaks("an expired id is still in the journal (J26)");
+        memcpy(key + RUN_ID_TEXT_SIZE - 1, "/run", 5);
+        const struct record *state = newest(d->partition, key);
+        if (state && state->value.data) breaks("a state outlived its run (J18)");
+    }
+    for (int p = 0; p < PARTITIONS; p++)
+        check_position(p);
+}
+
 static void tell(uint64_t seed)
 {
     memset(&world, 0, sizeof world);
@@ -705,11 +846,10 @@ static void tell(uint64_t seed)
         if (!world.runners[n]) birth(n);
     decide_dead();
     do_rebalance();
-    int left = 60000;
-    while (!world.broken && --left > 0 && !(left % 64 == 0 && all_told()))
-        if (chance(100) >= 15) step();
-    if (!world.broken && !all_told()) world.broken = "a delivery has no result";
+    go_on_until_told();
     if (!world.broken && !in_order()) world.broken = "runs of one agent started out of order";
+    if (!world.broken) a_month_later();
+    if (!world.broken) check_journal();
     const char *broken = world.broken;
     if (broken && getenv("STORY")) dump();
     clean_up();

@@ -4,6 +4,7 @@
 #pragma once
 #include "config.h"
 #include "error.h"
+#include "kafka_topics.h"
 #include "record.h"
 
 struct rd_kafka_s;
@@ -69,38 +70,6 @@ bool kafka_error_is_credentials(int code);
  * when nobody answers in time or it has no leader, ERROR_DENIED for bad credentials.  Blocks: start-up, the
  * transaction thread and the tool only. */
 bool kafka_partition_count(struct rd_kafka_s *rk, const char *topic, int timeout_ms, int *count, struct error *error);
-
-/* The topics with their names and settings; `drawbridge topics` and the daemons read this one table. */
-enum kafka_topic {
-    TOPIC_EVENTS,
-    TOPIC_RESULTS,
-    TOPIC_DEAD_LETTERS,
-    TOPIC_JOURNAL,
-    TOPIC_CONTROL,
-    TOPIC_TRIGGERS,
-    TOPIC_COUNT
-};
-struct kafka_topic_names {
-    char *name[TOPIC_COUNT]; /* config_option rows: offsetof(struct kafka_topic_names, name[TOPIC_EVENTS]) ... */
-};
-struct kafka_topic_property {
-    const char *name, *value;
-};
-struct kafka_topic_def {
-    const char *role;                          /* "events" */
-    const char *default_name;                  /* "drawbridge.events" */
-    bool single_partition;                     /* triggers */
-    struct kafka_topic_property properties[8]; /* ended by a NULL name */
-};
-extern const struct kafka_topic_def kafka_topics[TOPIC_COUNT];
-/* An option row for a table whose settings hold a struct kafka_topic_names at offset `base`; `word` is the setting
- * ("dead_letters"), `title` the default name. */
-#define KAFKA_TOPIC_OPTION(base, topic, word, title)                                                                   \
-    {                                                                                                                  \
-        .name = "topics." word, .kind = CONFIG_TEXT,                                                                   \
-        .offset = (base) + offsetof(struct kafka_topic_names, name[topic]), .default_text = title, .min = "1",         \
-        .max = "249", .help = "topic of the " word                                                                     \
-    }
 
 /* Reads a topic from its beginning, its end, an offset or a time; read_committed; no group, so no group's rights are
  * needed and nothing is left behind.  For the tool and the tests' eyes: one thread, blocks. */

@@ -90,7 +90,8 @@ install_in_root() {
 
 copy_tree() {
     rm -rf "$root/src" && mkdir -p "$root/src"
-    git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' f; do [ -e "$f" ] && printf '%s\0' "$f"; done |
+    git ls-files -z --cached --others --exclude-standard |
+        while IFS= read -r -d '' f; do [ -e "$f" ] && printf '%s\0' "$f"; done |
         tar --null -T - -cf - | tar -xf - -C "$root/src"
 }
 

@@ -1,7 +1,8 @@
 /* batch.h: the content of one transaction: records, and the next source offset of every partition it touches.  Made by
  * the loop, then transferred whole to the transaction thread.  Pure.  SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-#include "kafka.h"
+#include "kafka_topics.h"
+#include "record.h"
 
 struct batch_record {
     enum kafka_topic topic;

@@ -67,7 +67,8 @@ def write_requests(path, port):
             request = (f"POST /api/v1/agents/{agent}/webhook HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
                        "User-Agent: GitHub-Hookshot/bench\r\nAccept: */*\r\nContent-Type: application/json\r\n"
                        f"X-GitHub-Delivery: {'0' * 36}\r\nX-GitHub-Event: pull_request\r\n"
-                       f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {BODY_SIZE}\r\n\r\n").encode() + body
+                       f"X-Hub-Signature-256: sha256={signature}\r\n"
+                        f"Content-Length: {BODY_SIZE}\r\n\r\n").encode() + body
             out.write(b"%d\n%s" % (len(request), request))
 
 

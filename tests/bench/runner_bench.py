@@ -4,8 +4,8 @@
     cmake --build --preset release --target bench drawbridge-runner && tests/bench/runner_bench.py
 
 Runs per second: /bin/true for each of the events that wait in the topic, beside a bare posix_spawn loop that starts as
-many at a time, without Kafka.  Delay: from the time that stands in the event to the first instruction of its process, at
-an even rate, beside a bare loop that consumes and commits each event in a transaction and starts nothing.  Programs,
+many at a time, without Kafka.  Delay: from the time that stands in the event to the first instruction of its process,
+at an even rate, beside a bare loop that consumes and commits each event in a transaction and starts nothing.  Programs,
 broker and feeder share this machine: compare only what one run prints.  A measure, no test: nothing passes or fails.
 
 SPDX-License-Identifier: Apache-2.0
@@ -31,8 +31,7 @@ from process import Failure, Process, Workspace, wait_until  # noqa: E402
 from sender import workflow_id  # noqa: E402
 from topics import offset_ranges, read_topic  # noqa: E402
 
-AGENTS = [f"agent-{i:02d}" for i in range(50)]
-BODIES = [body_of(agent, number) for number, agent in enumerate(AGENTS)]
+BODIES = [body_of("bench", number) for number in range(100)]
 WARM_UP_S = 3
 DEADLINE_S = 300
 
@@ -40,16 +39,17 @@ DEADLINE_S = 300
 class Feeder:
     """Writes events as the ingress would, with an independent client."""
 
-    def __init__(self, bootstrap, topic):
+    def __init__(self, bootstrap, topic, agents):
         from confluent_kafka import Producer
 
         self.topic = topic
+        self.agents = [f"agent-{i:03d}" for i in range(agents)]
         self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "partitioner": "murmur2_random",
                                   "socket.nagle.disable": True, "log_level": 0})
 
     def send(self, number):
         """Event `number`; returns its workflow id."""
-        agent = AGENTS[number % len(AGENTS)]
+        agent = self.agents[number % len(self.agents)]
         delivery, source = f"delivery-{number}", f"/agents/{agent}/webhook"
         run = workflow_id(agent, "github", source, delivery)
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -108,7 +108,7 @@ def our_runs(cluster, options):
     """From the first start to the last result, by the results' own times and that of the last record."""
     bridge = daemons.Bridge(cluster.bootstrap)
     try:
-        Feeder(cluster.bootstrap, bridge.names["events"]).fill(options.events)
+        Feeder(cluster.bootstrap, bridge.names["events"], options.agents).fill(options.events)
         agent = {"id": "*", "command": ["/bin/true"], "timeout": "60s", "concurrency": 1}
         runner = bridge.runner([agent], {"concurrency": options.concurrency})
         wait_until(lambda: written(cluster, bridge.names["results"]) >= options.events,
@@ -141,7 +141,7 @@ def bare_delay(cluster, options):
                            int(options.rate * WARM_UP_S), total - int(options.rate * WARM_UP_S)],
                           workspace.file("bare.log"))
         wait_until(lambda: "ready" in process.log_text(), 60, lambda: f"bare_transactions:\n{process.log_tail()}")
-        Feeder(cluster.bootstrap, bridge.names["events"]).pace(options.rate, WARM_UP_S + options.seconds)
+        Feeder(cluster.bootstrap, bridge.names["events"], options.agents).pace(options.rate, WARM_UP_S + options.seconds)
         if process.wait(60) != 0:
             raise Failure(f"bare_transactions:\n{process.log_tail()}")
         return json.loads(process.log_text().strip().rsplit("\n", 1)[-1])
@@ -157,7 +157,7 @@ def our_delay(cluster, options):
         lines = bridge.workspace.file("runs")
         runner = bridge.runner([daemons.recorder_agent("*", lines)], {"concurrency": options.concurrency})
         before = time.time()
-        runs = Feeder(cluster.bootstrap, bridge.names["events"]).pace(options.rate, WARM_UP_S + options.seconds)
+        runs = Feeder(cluster.bootstrap, bridge.names["events"], options.agents).pace(options.rate, WARM_UP_S + options.seconds)
         wait_until(lambda: len(daemons.read_runs(lines)) >= 2 * len(runs), 60, "all runs recorded")
         started = {line.workflow_id: line.at for line in daemons.read_runs(lines) if line.kind == "start"}
         recorded = {record.header("ce_workflowid"): instant(record.header("ce_recordedtime"))
@@ -203,13 +203,15 @@ def main():
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"), help="a release build")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--events", type=int, default=5000, help="of the measure of runs per second")
-    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--agents", type=int, default=200)
+    parser.add_argument("--concurrency", type=int, default=64, help="processes at once, the bare loop's as well")
     parser.add_argument("--rate", type=int, default=50, help="events/s of the measure of delay")
     parser.add_argument("--seconds", type=int, default=20, help="of the measure of delay")
     parser.add_argument("--only", choices=("runs", "delay"))
     options = parser.parse_args()
     daemons.BIN = os.path.join(options.build, "bin")
-    measures = {"runs": {"bare": lambda cluster: bare_runs(options), "ours": lambda cluster: our_runs(cluster, options)},
+    measures = {"runs": {"bare": lambda cluster: bare_runs(options),
+                         "ours": lambda cluster: our_runs(cluster, options)},
                 "delay": {"bare": lambda cluster: bare_delay(cluster, options),
                           "ours": lambda cluster: our_delay(cluster, options)}}
     rounds = {}

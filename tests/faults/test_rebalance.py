@@ -44,14 +44,16 @@ def test_a_second_runner_joins_in_the_middle_of_long_runs(bridge):
     assert 1 <= len(moved) < len(AGENTS), starts  # some moved, some stayed and were adopted
     sent = {github_workflow_id(d.agent_id, d.delivery_id): d.agent_id for d in campaign.sent}
     moments = [(at, at) for r in (first, second) for at in r.moments_in_log("revoked")]
-    findings = check(sent, set(sent), events_of(bridge.read("events")), results_of(records), read_runs(runs_file), moments)
+    findings = check(sent, set(sent), events_of(bridge.read("events")), results_of(records), read_runs(runs_file),
+                     moments)
     assert not findings, "\n".join(findings)
     first.stop()
     second.stop()
 
 
 def test_a_runner_that_leaves_hands_over(bridge):
-    """SIGTERM with runs that outlive its drain: it stops them, exits with 0, and the next runner starts them at once."""
+    """SIGTERM with runs that outlive its drain: it stops them, exits with 0, and the next runner starts them
+    at once."""
     runs_file, _, first, _, _ = start_long_runs(bridge, 60_000, {"drain": "1s"})
     first.stop()
     second = bridge.runner([recorder_agent("*", runs_file, 50)])

@@ -362,7 +362,8 @@ def test_check_config_finds_everything_at_once(make_stage):
 def test_refused_credentials_end_it_before_it_was_ready(make_stage):
     """TLS spoken to something that answers in plain text: waiting for better weather would be in vain."""
     stage = make_stage()
-    stage.ingress.settings["kafka"] = {"bootstrap_servers": f"127.0.0.1:{stage.ingress.port}", "security_protocol": "ssl"}
+    servers = f"127.0.0.1:{stage.ingress.port}"
+    stage.ingress.settings["kafka"] = {"bootstrap_servers": servers, "security_protocol": "ssl"}
     stage.ingress.settings["http"]["listen"] = stage.ingress.settings["manage"]["listen"] = "127.0.0.1:0"
     stage.ingress.write_settings()
     result = run_check(stage)

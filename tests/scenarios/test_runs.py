@@ -95,7 +95,8 @@ def test_a_failing_run_is_tried_again_with_growing_pauses(stage):
 def test_a_run_that_always_fails_ends_as_failed_and_in_the_dead_letters(stage):
     workflow_id = send(stage, "hopeless", b'{"keep":"this"}')
     result = result_of(stage, workflow_id)
-    assert (result["status"], result["success"], result["attempts"], result["dead_lettered"]) == ("failed", False, 3, True)
+    assert (result["status"], result["success"]) == ("failed", False)
+    assert (result["attempts"], result["dead_lettered"]) == (3, True)
     assert "it is broken" in result["error"]
     letter, = dead_letters_of(stage, workflow_id)
     event = next(e for e in stage.read("events") if e.header("ce_workflowid") == workflow_id)
@@ -157,7 +158,8 @@ def test_no_output_is_an_empty_text(stage):
 
 
 def test_a_command_may_ignore_its_input(stage):
-    assert result_of(stage, send(stage, "ignores-input", json.dumps({"x": "y" * 500_000}).encode()))["output"] == "fine\n"
+    large = json.dumps({"x": "y" * 500_000}).encode()
+    assert result_of(stage, send(stage, "ignores-input", large))["output"] == "fine\n"
 
 
 def test_the_environment_of_a_command_is_clean(stage):

@@ -30,7 +30,8 @@ def _validator(name):
 
 
 def assert_valid(name, document):
-    problems = [f"{'/'.join(map(str, p.path)) or '(root)'}: {p.message}" for p in _validator(name).iter_errors(document)]
+    problems = [f"{'/'.join(map(str, p.path)) or '(root)'}: {p.message}"
+                for p in _validator(name).iter_errors(document)]
     assert not problems, f"{name}: {problems}\n{json.dumps(document)[:1000]}"
 
 

@@ -62,7 +62,8 @@ def test_bad_examples_fail(name):
         assert not validator(name).is_valid(example["document"]), example["why"]
 
 
-@pytest.mark.parametrize("header, name", [("drawbridge-trigger", "trigger-header"), ("drawbridge-evidence", "evidence-header")])
+@pytest.mark.parametrize("header, name", [("drawbridge-trigger", "trigger-header"),
+                                          ("drawbridge-evidence", "evidence-header")])
 def test_headers_that_hold_json_hold_what_their_schema_says(header, name):
     for document in examples("event-headers")["good"]:
         validator(name).validate(json.loads(document[header]))

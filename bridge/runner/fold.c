@@ -78,7 +78,7 @@ static bool read_entry(struct bytes json, struct run_entry *out, struct error *e
     *out = (struct run_entry){0};
     struct json *doc = parse(json, error);
     if (!doc) return false;
-    int64_t attempt = 0, start = 0;
+    int64_t attempt = 0, start = 0, by = 0;
     bool good = read_state(doc, &out->state, error) && read_number(doc, "dedupe_s", INT32_MAX, &out->dedupe_s, error) &&
                 read_time(doc, "recorded", &out->recorded_us, error);
     if (good && out->state != RUN_CLOSED)
@@ -86,9 +86,11 @@ static bool read_entry(struct bytes json, struct run_entry *out, struct error *e
                read_number(doc, "start", COUNT_MAX, &start, error) &&
                read_number(doc, "offset", INT64_MAX, &out->source_offset, error) &&
                read_time(doc, "first_started", &out->first_started_us, error) &&
-               read_time(doc, "started", &out->started_us, error) && read_time(doc, "due", &out->due_us, error);
+               read_time(doc, "started", &out->started_us, error) && read_time(doc, "due", &out->due_us, error) &&
+               (!json_get(doc, "by", NULL) || read_number(doc, "by", UINT32_MAX, &by, error));
     out->attempt = (int)attempt;
     out->start = (int)start;
+    out->by = (uint32_t)by;
     json_free(doc);
     return good;
 }

@@ -69,6 +69,7 @@ static struct bytes write_entry(struct journal_scratch *s, const struct run_entr
     write_time(&w, "first_started", e->first_started_us);
     write_time(&w, "started", e->started_us);
     write_time(&w, "due", e->due_us);
+    if (e->by != 0) json_write_int(&w, "by", e->by);
     return end(s, &w);
 }
 

@@ -163,7 +163,8 @@ static void propose_state(struct runner *r, struct batch *b, struct run *run, co
 bool propose_run(struct runner *r, struct batch *b, struct run *run, enum run_input_kind kind)
 {
     static const struct retry_policy none = {0};
-    struct run_input input = {.kind = kind, .now_us = clock_wall_us(), .jitter = runner_jitter()};
+    struct run_input input = {
+        .kind = kind, .now_us = clock_wall_us(), .jitter = runner_jitter(), .by = r->settings->slot_mark};
     if (kind == INPUT_ENDED) input.verdict = run->ending->verdict;
     const struct retry_policy *policy = run->agent->settings ? &run->agent->settings->retry : &none;
     struct run_decision decision;

@@ -40,6 +40,7 @@ static void start(const struct step *s, struct run_decision *out)
     out->next.attempt++;
     out->next.start++;
     out->next.started_us = s->input->now_us;
+    out->next.by = s->input->by;
     out->next.due_us = 0;
     if (out->next.first_started_us == 0) out->next.first_started_us = s->input->now_us;
     out->effects = EFFECT_START;

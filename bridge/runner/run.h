@@ -26,6 +26,7 @@ struct run_entry {
     int64_t dedupe_s;
     int64_t first_started_us, started_us, due_us;
     int64_t closed_us;
+    uint32_t by; /* who made the last start: the slot_mark of its runner; 0: nobody */
 };
 
 enum run_input_kind {
@@ -41,6 +42,7 @@ struct run_input {
     enum verdict verdict;
     int64_t now_us;
     double jitter; /* in [0, 1) */
+    uint32_t by;   /* of a start */
 };
 
 /* What follows from a decision, once its entry is committed (EFFECT_START) or together with it (the others). */

@@ -1,6 +1,7 @@
 /* settings.c: option tables of the runner and its agents.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "settings.h"
+#include "id_table.h"
 #include "text.h"
 #include <stdlib.h>
 #include <string.h>
@@ -292,7 +293,11 @@ static bool name_slot(struct settings *s)
         if (asprintf(&s->slot, "%s-%s", host, port ? port + 1 : "") < 0) s->slot = NULL;
     }
     if (asprintf(&s->transactional_id, "%s.%s", s->group_id, s->slot ? s->slot : "") < 0) s->transactional_id = NULL;
-    return s->slot && s->transactional_id;
+    if (!s->slot || !s->transactional_id) return false;
+    struct run_id digest = run_id_of(bytes_of(s->transactional_id));
+    memcpy(&s->slot_mark, digest.bytes, sizeof s->slot_mark);
+    if (s->slot_mark == 0) s->slot_mark = 1;
+    return true;
 }
 
 static bool check_kafka(const struct settings *s, struct config_file *f, struct config_report *report)

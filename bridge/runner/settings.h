@@ -30,6 +30,7 @@ struct settings {
     struct agent_settings *agents;
     size_t agent_count;
     char *transactional_id; /* <group_id>.<slot> */
+    uint32_t slot_mark;     /* stands for it in the journal: four bytes of its SHA-256, never 0 */
 };
 
 /* Loads file and environment; every problem is in the report.  NULL if there was one.  `path` NULL: defaults. */

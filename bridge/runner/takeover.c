@@ -71,11 +71,11 @@ static int64_t due_of(const struct run_entry *entry)
     return clock_monotonic_us() + (wait_us > 0 ? wait_us : 0);
 }
 
-/* The child of an owner that died without a word may live until that owner is sure to be dead (J15).  Our own slot's
+/* The child of a runner that died without a word may live until that runner is sure to be dead (J15).  Our own slot's
  * predecessor is: its children die with it, and there is one process to a slot. */
-static int64_t grace_of(const struct runner *r, const struct partition *p)
+static int64_t grace_of(const struct runner *r, const struct partition *p, const struct run_entry *entry)
 {
-    if (strcmp(p->fold.owner_slot, r->settings->transactional_id) == 0) return p->fold_began_us;
+    if (entry->by == r->settings->slot_mark) return p->fold_began_us;
     return p->fold_began_us + r->settings->takeover_grace_ms * 1000;
 }
 
@@ -87,7 +87,7 @@ static void restore_run(struct runner *r, struct partition *p, struct folded_run
     run->has_state_key = f->has_state_key;
     run->handed_over = f->handed_over;
     carry_over(r, p, run);
-    if (entry.state == RUN_RUNNING) run->due_us = grace_of(r, p);
+    if (entry.state == RUN_RUNNING) run->due_us = grace_of(r, p, &entry);
     if (entry.state == RUN_RETRY_WAIT) run->due_us = due_of(&entry);
     if (!run->agent->settings) {
         char text[192];

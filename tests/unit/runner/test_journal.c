@@ -65,6 +65,7 @@ static void write_admit(struct journal_scratch *s, int n)
                                   .recorded_us = 1000000000 + 1000000 * (int64_t)chance(1000),
                                   .dedupe_s = 60};
     m->entry.attempt = m->entry.start = m->entry.state == RUN_RUNNING ? 1 : 0;
+    m->entry.by = m->entry.state == RUN_RUNNING ? 4294967295u - chance(3) : 0;
     journal_encode_run(s, &id, &m->entry, &e, &r);
     add(&r);
     struct journal_position position = {.next = ++model.next, .group = "g", .producer = "p", .batch = 1};

@@ -44,7 +44,7 @@ struct settings {
     /* Derived. */
     struct network *proxies; /* trusted_proxies */
     size_t proxy_count;
-    bool loopback; /* `listen` is reachable from this machine only */
+    bool loopback; /* `listen` is reachable from this machine only, and no proxy is trusted */
 };
 extern const struct config_option settings_options[];
 extern const size_t settings_option_count;
@@ -52,6 +52,8 @@ extern const size_t settings_option_count;
  * frees in either case. */
 bool settings_load(struct settings *s, const char *path, struct config_report *report);
 void settings_close(struct settings *s);
+/* True for an http or https URL; drops a slash at its end. */
+bool settings_public_url(char *url);
 
 /* ---- gate.c: framing and header faults that libmicrohttpd lets through; pure ---- */
 

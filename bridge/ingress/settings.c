@@ -154,6 +154,13 @@ static void check_listen(const char *option, const char *text, struct config_fil
         *loopback = address_is_loopback(&address);
 }
 
+bool settings_public_url(char *url)
+{
+    size_t size = strlen(url);
+    if (size > 0 && url[size - 1] == '/') url[size - 1] = 0; /* the path brings its own */
+    return strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
+}
+
 static void check_texts(struct settings *s, struct config_file *f, struct config_report *report)
 {
     size_t size = strlen(s->prefix);
@@ -161,9 +168,7 @@ static void check_texts(struct settings *s, struct config_file *f, struct config
         config_report_add(report, config_name(f), config_line(f, "http.prefix"),
                           "http.prefix: '%s' must begin with '/', not end with it, and hold no '?', '#', '%%' or blank",
                           s->prefix);
-    size = strlen(s->public_url);
-    if (size > 0 && s->public_url[size - 1] == '/') s->public_url[size - 1] = 0; /* the path brings its own */
-    if (strncmp(s->public_url, "http://", 7) != 0 && strncmp(s->public_url, "https://", 8) != 0)
+    if (!settings_public_url(s->public_url))
         config_report_add(report, config_name(f), config_line(f, "http.public_url"),
                           "http.public_url: '%s' is not an http or https URL", s->public_url);
     struct error error;
@@ -180,6 +185,7 @@ bool settings_load(struct settings *s, const char *path, struct config_report *r
     config_load(f, "", settings_options, settings_option_count, s, report);
     derive_proxies(s, f, report);
     check_listen("http.listen", s->listen, f, report, &s->loopback);
+    if (s->proxy_count > 0) s->loopback = false; /* a proxy on this machine lets the world in */
     check_listen("manage.listen", s->manage_listen, f, report, NULL);
     check_texts(s, f, report);
     if (s->inflight_body_max < s->body_max)

@@ -355,6 +355,8 @@ static bool make_texts(struct loading *l)
     struct trigger *t = l->trigger;
     const struct trigger_options *o = &t->options;
     const struct scheme *scheme = t->verifier ? verifier_scheme(t->verifier) : NULL;
+    if (o->public_url[0] && !settings_public_url(o->public_url))
+        problem(l, "public_url", "'%s' is not an http or https URL", o->public_url);
     const char *url = o->public_url[0] ? o->public_url : l->settings->public_url;
     if (asprintf(&t->webhook_url, "%s%s/%s/webhook", url, l->settings->prefix, o->agent_id) < 0) t->webhook_url = NULL;
     if (is_uri(bytes_of(o->event_source)))

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    BODY_KEPT_MAX = 64 * 1024, /* a pooled request keeps at most this much memory for the next body */
+    BODY_KEPT_MAX = 16 * 1024, /* a pooled request keeps at most this much memory for the next body */
     TEXT_MAX = 64 * 1024,
 };
 

@@ -253,7 +253,7 @@ def test_sources(make_stage):
     proxy = {"http": {"trusted_proxies": ["127.0.0.1"]}}
     stage = make_stage(proxy, triggers=[
         {"agent_id": "inside", "allowed_ips": ["192.0.2.0/24", "2001:db8::/32"]},
-        {"agent_id": "origin", "event_source": "https://github.com"},
+        {"agent_id": "origin", "event_source": "https://github.com", "verify": "none"},
         {**github_trigger("both", None), "verify": {"scheme": "github", "secrets": ["env:PATH"]},
          "allowed_ips": ["192.0.2.0/24"]}])
 

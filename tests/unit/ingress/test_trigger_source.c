@@ -180,6 +180,8 @@ static const struct bad_row {
     {"triggers = ({ agent_id = \"a\"; verify = \"none\"; dedupe = \"signature\"; });", "needs a scheme", 0644},
     {"triggers = ({ agent_id = \"a\"; verify = \"none\"; dedupe = \"never\"; });", "dedupe", 0644},
     {"triggers = ({ agent_id = \"a\"; verify = \"none\"; secrets = \"x\"; });", "secrets", 0644},
+    {"triggers = ({ agent_id = \"a\"; verify = \"none\"; public_url = \"hooks\"; });", "not an http or https URL",
+     0644},
 };
 
 static void everything_wrong_is_named(void **state)

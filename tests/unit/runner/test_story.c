@@ -268,9 +268,13 @@ static void check_attempts(const struct record *r, const struct delivery *d)
 {
     struct error error;
     int64_t attempts = -1;
+    bool success = false;
     struct json *doc = json_parse(r->value, &error);
-    if (!doc || !json_int64(json_get(doc, "attempts", NULL), &attempts)) breaks("a result that can't be read");
-    if (attempts > d->excuses + 1) breaks("an attempt was counted that nobody is to blame for");
+    if (!doc || !json_int64(json_get(doc, "attempts", NULL), &attempts) ||
+        !json_bool(json_get(doc, "success", NULL), &success))
+        breaks("a result that can't be read");
+    if (attempts > d->excuses + (success || d->poison ? 1 : 0))
+        breaks("an attempt was counted that nobody is to blame for");
     json_free(doc);
 }
 
@@ -378,6 +382,20 @@ static void answer(struct commit *c, struct job *j)
             j->offsets[i].offset = -1;
 }
 
+/* No hand-over: whatever runs in the journal may cost an attempt. */
+static void excuse_all(int n)
+{
+    const struct runner *r = world.runners[n];
+    for (size_t i = 0; i < r->partition_count; i++) {
+        size_t at = 0;
+        for (struct id_slot *slot; (slot = id_table_next(&r->partitions[i]->runs, &at));) {
+            const struct run *run = slot->as.pointer;
+            struct delivery *d = delivery_of(&run->id);
+            if (d && (run->entry.state == RUN_RUNNING || run->in_flight)) d->excuses++;
+        }
+    }
+}
+
 bool commit_wait_batch(struct commit *c, int64_t timeout_ms)
 {
     (void)timeout_ms;
@@ -385,7 +403,10 @@ bool commit_wait_batch(struct commit *c, int64_t timeout_ms)
     for (size_t i = 0; i < c->count; i++) {
         if (c->queue[i]->kind != JOB_BATCH) continue;
         answer(c, c->queue[i]);
-        if (c->queue[i]->outcome != COMMIT_DONE) world.disorder = true;
+        if (c->queue[i]->outcome != COMMIT_DONE) {
+            world.disorder = true;
+            excuse_all(c->runner);
+        }
         c->done[c->done_count++] = c->queue[i];
         memmove(&c->queue[i], &c->queue[i + 1], (--c->count - i) * sizeof(struct job *));
         return true;
@@ -464,7 +485,7 @@ static void do_exit(int n)
     static const enum verdict ends[] = {VERDICT_SUCCEEDED, VERDICT_SUCCEEDED, VERDICT_SUCCEEDED, VERDICT_RETRY,
                                         VERDICT_TIMED_OUT, VERDICT_PERMANENT, VERDICT_STOPPED};
     enum verdict verdict = ends[chance(world.calm ? 6 : 7)];
-    end_process(r, x, verdict != VERDICT_STOPPED);
+    end_process(r, x, verdict != VERDICT_STOPPED && verdict != VERDICT_SUCCEEDED);
     run->ending = ending_new(verdict);
     partition_add_input(run);
 }
@@ -514,12 +535,26 @@ static void share_out(void)
     }
 }
 
+/* A rebalance in the middle of a re-read (J10) takes the partition away before it is whole. */
+static void excuse_previous(const struct runner *r)
+{
+    for (size_t i = 0; i < r->partition_count; i++)
+        for (size_t k = 0; k < r->partitions[i]->previous_count; k++) {
+            struct delivery *d = delivery_of(&r->partitions[i]->previous[k]->id);
+            if (d) d->excuses++;
+        }
+}
+
 static void revoke_all_of(int n)
 {
     struct runner *r = world.runners[n];
+    excuse_previous(r);
     world.commits[n].stuck = lucky(10);
     bool lost = lucky(10);
-    if (world.commits[n].stuck || lost) world.disorder = true;
+    if (world.commits[n].stuck || lost) {
+        world.disorder = true;
+        excuse_all(n);
+    }
     if (lost) world.members[n] += RUNNERS;
     handover_revoked(r, lost);
     world.commits[n].stuck = false;

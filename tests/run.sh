@@ -76,7 +76,7 @@ fuzz() {
 }
 
 scenarios() {
-    local selection=(tests/support tests/scenarios tests/faults --deselect tests/support/test_lint.py)
+    local selection=(tests/support tests/scenarios tests/faults --ignore=tests/support/test_lint.py)
     [ "$preset" = tsan ] && selection+=(-m tsan)
     # shellcheck disable=SC2086
     DRAWBRIDGE_PRESET=$preset $python -m pytest -v --durations=15 $quick "${selection[@]}" "${pytest_more[@]}"

@@ -141,7 +141,8 @@ def bare_delay(cluster, options):
                            int(options.rate * WARM_UP_S), total - int(options.rate * WARM_UP_S)],
                           workspace.file("bare.log"))
         wait_until(lambda: "ready" in process.log_text(), 60, lambda: f"bare_transactions:\n{process.log_tail()}")
-        Feeder(cluster.bootstrap, bridge.names["events"], options.agents).pace(options.rate, WARM_UP_S + options.seconds)
+        feeder = Feeder(cluster.bootstrap, bridge.names["events"], options.agents)
+        feeder.pace(options.rate, WARM_UP_S + options.seconds)
         if process.wait(60) != 0:
             raise Failure(f"bare_transactions:\n{process.log_tail()}")
         return json.loads(process.log_text().strip().rsplit("\n", 1)[-1])
@@ -157,7 +158,8 @@ def our_delay(cluster, options):
         lines = bridge.workspace.file("runs")
         runner = bridge.runner([daemons.recorder_agent("*", lines)], {"concurrency": options.concurrency})
         before = time.time()
-        runs = Feeder(cluster.bootstrap, bridge.names["events"], options.agents).pace(options.rate, WARM_UP_S + options.seconds)
+        feeder = Feeder(cluster.bootstrap, bridge.names["events"], options.agents)
+        runs = feeder.pace(options.rate, WARM_UP_S + options.seconds)
         wait_until(lambda: len(daemons.read_runs(lines)) >= 2 * len(runs), 60, "all runs recorded")
         started = {line.workflow_id: line.at for line in daemons.read_runs(lines) if line.kind == "start"}
         recorded = {record.header("ce_workflowid"): instant(record.header("ce_recordedtime"))

@@ -11,7 +11,7 @@ import pytest
 from process import ROOT
 
 FUNCTION_AIM, FUNCTION_MAX = 70, 100
-FILE_AIM, FILE_MAX = 500, 700
+FILE_AIM, FILE_MAX, TEST_FILE_MAX = 500, 700, 1000  # a model and its histories may be longer than what they test
 LINE_MAX = 120
 
 BANNED = ("strcpy strcat sprintf vsprintf strtok strncpy atoi atol sscanf gets localtime gmtime ctime asctime rand "
@@ -229,7 +229,7 @@ def test_sizes(capsys):
         total[path.split("/")[0]] += lines
         if lines > FILE_AIM:
             report.append(f"{path}: {lines} lines")
-        if lines > FILE_MAX:
+        if lines > (TEST_FILE_MAX if path.startswith("tests/") else FILE_MAX):
             gross.append(report[-1])
         for name, first, length in functions(path):
             if length > FUNCTION_AIM:

@@ -310,10 +310,8 @@ static void torn_heads_are_seen(void **state)
     if (strncmp(http_library_version(), "0.9.", 4) != 0)
         skip(); /* later versions refuse these themselves: the raw-socket tests hold them to it */
     const char *const heads[] = {
-        "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n 2\r\nX-B: 3\r\n\r\n",
-        "GET / HTTP/1.1\nHost: a\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\nX-B: 2\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n 2\r\nX-B: 3\r\n\r\n",
+        "GET / HTTP/1.1\nHost: a\r\n\r\n",           "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\nX-B: 2\r\n\r\n",
         "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {

@@ -37,7 +37,7 @@ struct outcome {
     bool go_on;
     int exit_code;
     struct daemon_options options;
-    char printed[8192];
+    char printed[6144];
 };
 
 static struct outcome run(const struct daemon_program *p, int argc, const char **argv)

@@ -1,0 +1,117 @@
+"""Edges of the runner's ground: whose slot, whose journal, whose offsets, how many partitions.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import json
+import time
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from daemons import read_runs, recorder_agent, seconds
+from process import wait_until
+from topics import partitions_of
+
+
+def produce(bridge, count, agent="edge", first=0):
+    """Foreign events: no headers of ours, so each is a delivery of its own by its place (J23)."""
+    producer = Producer({"bootstrap.servers": bridge.bootstrap, "partitioner": "murmur2_random"})
+    for n in range(first, first + count):
+        producer.produce(bridge.names["events"], key=f"{agent}-{n % 7}".encode(), value=json.dumps({"n": n}).encode())
+    producer.flush()
+
+
+def exit_code(runner, timeout=30):
+    return runner.process.wait(seconds(timeout))
+
+
+def test_two_processes_of_one_slot(bridge):
+    """J27: the newcomer fences the first, which ends with 3 and does not fight back."""
+    runs_file = bridge.workspace.file("runs")
+    settings = {"slot": "the-same"}
+    first = bridge.runner([recorder_agent("*", runs_file)], settings)
+    produce(bridge, 20)
+    assert len(bridge.results(20, 30)) == 20
+    second = bridge.runner([recorder_agent("*", runs_file)], settings, start=False)
+    second.start(ready=False)
+    wait_until(lambda: "assigned" in second.log, seconds(30), "the second one is assigned")
+    produce(bridge, 40, first=20)
+    assert exit_code(first) == 3
+    assert "another process uses the slot" in first.log
+    assert len(bridge.results(60, 60)) == 60
+    time.sleep(1)
+    assert len(bridge.read("results")) == 60
+    second.stop()
+
+
+def test_a_journal_belongs_to_one_group(bridge):
+    """J25: fencing is per group, so a runner of another group touches nothing and says whose journal it is."""
+    runs_file = bridge.workspace.file("runs")
+    first = bridge.runner([recorder_agent("*", runs_file)])
+    produce(bridge, 14)
+    assert len(bridge.results(14, 30)) == 14
+    first.stop()
+    stranger = bridge.runner([recorder_agent("*", runs_file)], {"group_id": "strangers"}, start=False)
+    stranger.start(ready=False)
+    wait_until(lambda: "belongs to group" in stranger.log, seconds(30), "the refusal")
+    status, text = stranger.manage("/readyz")
+    assert status == 503 and f"{bridge.number}.runner" in text and "strangers" in text, text
+    produce(bridge, 14, first=14)
+    time.sleep(2)
+    assert len(bridge.read("results")) == 14 and len(read_runs(runs_file)) == 28
+    stranger.stop()
+    first.start()
+    assert len(bridge.results(28, 30)) == 28
+    first.stop()
+
+
+def test_the_journals_position_beats_the_groups_offset(bridge):
+    """J6: an operator who sets the group's offsets back starts nothing twice, and forward loses nothing."""
+    runs_file = bridge.workspace.file("runs")
+    runner = bridge.runner([recorder_agent("*", runs_file)])
+    produce(bridge, 30)
+    assert len(bridge.results(30, 30)) == 30
+    runner.stop()
+    produce(bridge, 5, first=30)
+    consumer = Consumer({"bootstrap.servers": bridge.bootstrap, "group.id": f"{bridge.number}.runner"})
+    where = [TopicPartition(bridge.names["events"], p, 0 if p % 2 else 100) for p in range(bridge.partitions)]
+    consumer.commit(offsets=where, asynchronous=False)
+    consumer.close()
+    runner.start()
+    assert len(bridge.results(35, 30)) == 35
+    time.sleep(2)
+    assert len(bridge.read("results")) == 35
+    assert "group offset is not the journal's" in runner.log
+    runner.stop()
+
+
+def test_unequal_topics_are_refused_at_start(bridge):
+    """J16: keys would move; the sentence says which topic has how many."""
+    admin = AdminClient({"bootstrap.servers": bridge.bootstrap})
+    name = bridge.names["control"]
+    for future in admin.create_partitions([NewPartitions(name, bridge.partitions + 1)]).values():
+        future.result()
+    wait_until(lambda: len(partitions_of(bridge.bootstrap, name)) == bridge.partitions + 1, seconds(20), "one more")
+    time.sleep(0.5)  # for the other brokers' metadata
+    runner = bridge.runner([recorder_agent("*", bridge.workspace.file("runs"))], start=False)
+    runner.start(ready=False)
+    assert exit_code(runner) == 1
+    assert f"topic '{name}' has {bridge.partitions + 1} partitions" in runner.log
+
+
+def test_a_journal_that_another_release_wrote_is_left_alone(bridge):
+    """Failure matrix 36: nothing of that partition is touched, the others work."""
+    producer = Producer({"bootstrap.servers": bridge.bootstrap})
+    producer.produce(bridge.names["journal"], partition=0, key=b"@position", value=b'{"v":99}')
+    producer.flush()
+    runner = bridge.runner([recorder_agent("*", bridge.workspace.file("runs"))], start=False)
+    runner.start(ready=False)
+    wait_until(lambda: "written by another release" in runner.log, seconds(30), "the refusal")
+    producer.produce(bridge.names["events"], partition=0, key=b"a", value=b"{}")
+    producer.produce(bridge.names["events"], partition=1, key=b"b", value=b"{}")
+    producer.flush()
+    records = bridge.results(1, 30)
+    time.sleep(1)
+    assert [r.partition for r in bridge.read("results")] == [1] == [r.partition for r in records]
+    runner.stop()

@@ -189,7 +189,7 @@ static void quotes_and_comments_that_end(void **state)
     assert_string_equal(l.s.listen, "/*#//\\");
     assert_int_equal(l.s.threads, 5);
     unload(&l);
-    l = load("kafka: { a4294967297 = +0000002147483647; b = -2147483648; c = 0x07FFFFFFF; d = -9223372036854775808LL;\n"
+    l = load("kafka: { a4294967297 = 2147483647; b = -2147483648; c = 0x07FFFFFFF; d = -9223372036854775808LL;\n"
              "         e = \"99999999999999\"; };#4294967297");
     assert_string_equal(buffer_cstr(&l.report.text), "");
     assert_string_equal(l.s.kafka.items[0].value, "2147483647");

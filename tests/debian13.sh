@@ -104,7 +104,7 @@ build_inside() {
     copy_tree || return 1
     in_root 'cd /src && pkg-config --modversion rdkafka libmicrohttpd libuv && gcc -dumpfullversion &&
              cmake --preset release -B /build > /build.log || { cat /build.log; exit 1; }
-             cmake --build /build'
+             cmake --build /build > /build.log || { grep -v "^\[" /build.log; exit 1; }'
 }
 
 unit_inside() { in_root "cd /src && ctest --test-dir /build --output-on-failure -j $(nproc) --timeout 600"; }

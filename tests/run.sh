@@ -53,7 +53,8 @@ install_missing() {
 
 build_programs() {
     cmake --preset "$preset" > "$build.configure.log" 2>&1 || { cat "$build.configure.log"; return 1; }
-    cmake --build --preset "$preset"
+    cmake --build --preset "$preset" > "$build.build.log" 2>&1 || { grep -vE '^\[[0-9]+/' "$build.build.log"; return 1; }
+    tail -n 1 "$build.build.log"
 }
 
 unit_tests() {
@@ -70,7 +71,8 @@ fuzz() {
     cmake --preset fuzz > build/fuzz.configure.log 2>&1 || { cat build/fuzz.configure.log; return 1; }
     mapfile -t fuzzers < <(for f in tests/fuzz/fuzz_*.c; do [ -e "$f" ] && basename "$f" .c; done)
     [ ${#fuzzers[@]} -gt 0 ] || { echo "there is no tests/fuzz/fuzz_*.c"; return 1; }
-    cmake --build --preset fuzz --target "${fuzzers[@]}" || return 1
+    cmake --build --preset fuzz --target "${fuzzers[@]}" > build/fuzz.build.log 2>&1 ||
+        { grep -vE '^\[[0-9]+/' build/fuzz.build.log; return 1; }
     printf '%s\n' "${fuzzers[@]}" | xargs -P "$jobs" -I{} bash tests/support/fuzz_one.sh {} "$time_s" || failed=1
     return $failed
 }

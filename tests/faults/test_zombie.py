@@ -67,3 +67,39 @@ def test_a_short_freeze_changes_nothing(bridge):
     assert [r.json()["attempts"] for r in records] == [1] * len(AGENTS)
     assert len(read_runs(runs_file)) == 2 * len(AGENTS)
     runner.stop()
+
+
+def test_freezes_in_the_middle_of_transactions(bridge, quick, seed):
+    """Under load there is always a batch under way and a next one behind it: what a woken runner still wants to write
+    for partitions that it lost must be refused by the brokers (traps, facts 1 to 3)."""
+    runs_file = bridge.workspace.file("runs")
+    agents = [f"agent-{n:02d}" for n in range(30)]
+    bridge.github_triggers(agents)
+    ingress = bridge.ingress()
+    retry = {"max_attempts": 50, "backoff": "50ms", "max_backoff": "100ms"}
+    # The dead runner's time is short: its children end by themselves in milliseconds.
+    runners = [bridge.runner([recorder_agent("*", runs_file, 5, retry=retry)], {"takeover_grace": "1s"})
+               for _ in range(2)]
+    freezes, rate = (2 if quick else 6), 60
+    campaign = Campaign(ingress, plan_deliveries(seed, agents, rate * freezes * 14, repeated=0.05), rate=rate).start()
+    intervals = []
+    for number in range(freezes):
+        time.sleep(2)
+        began = time.time()
+        runners[number % 2].pause()
+        wait_until(lambda: any(at > began for at in runners[1 - number % 2].moments_in_log("revoked")), seconds(20),
+                   "the other runner is told of the loss")
+        time.sleep(3)
+        runners[number % 2].resume()
+        intervals.append((began, time.time() + 3))
+    accepted = campaign.join()
+    sent = {github_workflow_id(d.agent_id, d.delivery_id): d.agent_id for d in campaign.sent}
+    bridge.results(len(sent), 90)
+    time.sleep(2)
+    results = bridge.read("results")
+    intervals += [(at, at) for r in runners for at in r.moments_in_log("revoked") + r.moments_in_log("lost")]
+    findings = check(sent, {a.workflow_id for a in accepted}, events_of(bridge.read("events")), results_of(results),
+                     read_runs(runs_file), intervals)
+    assert not findings, f"{len(findings)} findings:\n" + "\n".join(findings[:20])
+    for daemon in (*runners, ingress):
+        daemon.stop()

@@ -34,6 +34,7 @@ void partition_drop(struct runner *r, struct partition *p)
     settle_forget(r, p);
     partition_forget(r, p, false);
     partition_drop_previous(r, p);
+    id_table_close(&p->agents);
     consume_detach(p);
     if (p->state == PARTITION_FOLDING) journal_reader_stop(r->journal, p->number);
     for (size_t i = 0; i < r->partition_count; i++) {

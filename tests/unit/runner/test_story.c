@@ -61,13 +61,14 @@ static struct world {
     struct runner *runners[RUNNERS];
     struct commit commits[RUNNERS];
     int64_t read_at[RUNNERS][PARTITIONS];
-    int64_t fold_at[RUNNERS][PARTITIONS]; /* -1: not reading */
-    struct batch *undecided[RUNNERS];     /* of a dead runner: the coordinator will decide */
-    int members[RUNNERS];                 /* member number, grows when it joins anew */
-    int live[EVENTS_MAX + LATE][RUNNERS]; /* processes per delivery and runner */
-    bool calm;                            /* no more bad luck */
-    bool disorder;                        /* processes that die now die without a hand-over */
-    bool late;                            /* events are recorded a month later */
+    int64_t fold_at[RUNNERS][PARTITIONS];                       /* -1: not reading */
+    struct batch *undecided[RUNNERS];                           /* of a dead runner: the coordinator will decide */
+    int members[RUNNERS];                                       /* member number, grows when it joins anew */
+    int live[EVENTS_MAX + LATE][RUNNERS];                       /* processes per delivery and runner */
+    enum { KNOWN, UNKNOWN_COMMITTED, UNKNOWN_ABORTED } unknown; /* the next batch's answer gets lost */
+    bool calm;                                                  /* no more bad luck */
+    bool disorder;                                              /* processes that die now die without a hand-over */
+    bool late;                                                  /* events are recorded a month later */
     const char *broken;
 } world;
 
@@ -345,6 +346,11 @@ static enum commit_outcome decide(struct job *j, int runner)
     if (!batch_is_sound(j->batch)) breaks("an unfenced transaction (J1)");
     if (is_fenced(runner, j->batch)) return COMMIT_FENCED_GROUP;
     if (is_poisoned(j->batch)) return COMMIT_REFUSED;
+    if (world.unknown) {
+        if (world.unknown == UNKNOWN_COMMITTED) apply(j->batch);
+        world.unknown = 0;
+        return COMMIT_UNKNOWN;
+    }
     if (lucky(5)) return COMMIT_ABORTED;
     if (lucky(3)) {
         excuse(j->batch);
@@ -907,9 +913,73 @@ static void stories_end_well(void **state)
         tell(seed);
 }
 
+/* Everything but the end of a process. */
+static void go_on(int n, int turns)
+{
+    for (int i = 0; i < turns && !world.broken; i++) {
+        do_read(n);
+        do_gather(n);
+        do_job(n);
+        do_fold(n);
+    }
+}
+
+static void new_delivery(int agent)
+{
+    int n = world.delivery_count++;
+    world.deliveries[n] = (struct delivery){.agent = agent, .partition = agent % PARTITIONS, .number = n};
+    add_event(n);
+}
+
+/* J10: after an unknown outcome the journal is read again, and the child that runs goes on running, whether it ends
+ * during that or after; the batch happened once or not at all. */
+static void a_child_outlives_an_unknown_outcome(int unknown, bool ends_meanwhile)
+{
+    memset(&world, 0, sizeof world);
+    world.calm = true;
+    world.generation = 1;
+    world.group_offset[0] = world.group_offset[1] = -1;
+    birth(0);
+    share_out();
+    assign_all();
+    new_delivery(0);
+    go_on(0, 40);
+    struct runner *r = world.runners[0];
+    assert_int_equal(r->process_count, 1);
+    const struct process *child = r->processes[0];
+    new_delivery(0);
+    do_read(0);
+    world.unknown = unknown;
+    do_gather(0);
+    do_job(0);
+    assert_int_equal(world.unknown, KNOWN);
+    assert_ptr_equal(r->processes[0], child);
+    if (ends_meanwhile) {
+        struct run *run = child->run;
+        end_process(r, r->processes[0], false);
+        run->ending = ending_new(VERDICT_SUCCEEDED);
+        partition_add_input(run);
+    }
+    go_on(0, 40);
+    if (!ends_meanwhile) assert_ptr_equal(r->processes[0], child);
+    go_on_until_told();
+    assert_null(world.broken); /* attempts included: nobody is to blame for a second one */
+    clean_up();
+}
+
+static void children_outlive_unknown_outcomes(void **state)
+{
+    (void)state;
+    a_child_outlives_an_unknown_outcome(UNKNOWN_COMMITTED, false);
+    a_child_outlives_an_unknown_outcome(UNKNOWN_COMMITTED, true);
+    a_child_outlives_an_unknown_outcome(UNKNOWN_ABORTED, false);
+    a_child_outlives_an_unknown_outcome(UNKNOWN_ABORTED, true);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(stories_end_well)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(children_outlive_unknown_outcomes),
+                                       cmocka_unit_test(stories_end_well)};
     static const struct metric_def row = {"none", NULL, METRIC_COUNTER, "none"};
     static struct metric_def rows[METRIC_COUNT];
     static char any[] = "*", group[] = "group", slot[] = "slot";

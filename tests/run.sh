@@ -53,7 +53,8 @@ install_missing() {
 
 build_programs() {
     cmake --preset "$preset" > "$build.configure.log" 2>&1 || { cat "$build.configure.log"; return 1; }
-    cmake --build --preset "$preset" > "$build.build.log" 2>&1 || { grep -vE '^\[[0-9]+/' "$build.build.log"; return 1; }
+    cmake --build --preset "$preset" > "$build.build.log" 2>&1 ||
+        { grep -vE '^\[[0-9]+/' "$build.build.log"; return 1; }
     tail -n 1 "$build.build.log"
 }
 

@@ -4,7 +4,8 @@
     cmake --build --preset release --target bench drawbridge-ingress && tests/bench/ingress_bench.py
 
 Needs wrk.  1 KiB bodies of 100 agents, signed, a fresh delivery id each, acks=all; load, broker and program share this
-machine, so compare only what one run prints.  A measure, no test: nothing here passes or fails.
+machine, so compare only what one run prints, and only while "others" (everything that is neither, in percent of the
+machine, with the kernel's network work) stays low.  A measure, no test: nothing here passes or fails.
 
 "bare" compresses as drawbridge-ingress does (lz4), so that the ratios show our own work; "plain" is the same program
 without: the compression costs the sender processor time and spares the broker and the disk.
@@ -18,6 +19,7 @@ import hmac
 import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -72,6 +74,13 @@ def write_requests(path, port):
             out.write(b"%d\n%s" % (len(request), request))
 
 
+def cpu_s(pid):
+    """User and system time of a process and its threads so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Subject:
     """One of the programs, running, with topics of its own."""
 
@@ -110,13 +119,7 @@ class Subject:
         finally:
             consumer.close()
 
-    def cpu_s(self):
-        """User and system time of the process and its threads so far."""
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def reset_peak(self):
+    def peak_reset(self):
         with open(f"/proc/{self.process.pid}/clear_refs", "w", encoding="ascii") as refs:
             refs.write("5")
 
@@ -126,12 +129,22 @@ class Subject:
 
     def measure(self, load):
         """Runs `load` (returns its JSON) and adds what the program spent on it."""
-        self.reset_peak()
-        events, cpu = self.events(), self.cpu_s()
+        self.peak_reset()
+        events, before = self.events(), self._times()
         figures = load()
-        spent, events = self.cpu_s() - cpu, self.events() - events
+        spent, broker, client, busy, total = (b - a for a, b in zip(before, self._times()))
+        events = self.events() - events
         return {**figures, "events": events, "cpu_s": spent / events * 100000 if events else 0.0,
-                "peak_mb": self.peak_mb()}
+                "peak_mb": self.peak_mb(), "others": 100 * max(0.0, busy - spent - broker - client) / total}
+
+    def _times(self):
+        """Processor seconds so far: program, broker, load (our children that ended), everything, that and idle."""
+        with open("/proc/stat", encoding="ascii") as stat:
+            ticks = [int(field) for field in stat.readline().split()[1:9]]
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        hertz = os.sysconf("SC_CLK_TCK")
+        return (cpu_s(self.process.pid), cpu_s(self.cluster.nodes[0].process.pid),
+                children.ru_utime + children.ru_stime, (sum(ticks) - ticks[3] - ticks[4]) / hertz, sum(ticks) / hertz)
 
     def close(self):
         from confluent_kafka.admin import AdminClient
@@ -180,7 +193,7 @@ def loads(options):
 
 def row(title, name, f):
     return (f"{title:<16} {name:<5} {f['per_s']:9.0f}/s  p50 {f['p50_ms']:7.2f}  p99 {f['p99_ms']:7.2f} ms  "
-            f"{f['cpu_s']:5.2f} CPU s/100k  {f['peak_mb']:6.1f} MB")
+            f"{f['cpu_s']:5.2f} CPU s/100k  {f['peak_mb']:6.1f} MB  others {f['others']:2.0f} %")
 
 
 def check(title, name, f, connections):

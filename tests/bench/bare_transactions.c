@@ -54,6 +54,13 @@ static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
     if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK) die(name, why);
 }
 
+/* Without one, librdkafka 2.0.2 waits for the reports inside its commit in steps of 10 ms. */
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+    (void)rk, (void)opaque;
+    check_code("delivery", message->err);
+}
+
 static rd_kafka_t *client(rd_kafka_type_t type, const char *bootstrap, const char *group)
 {
     char why[256];
@@ -65,6 +72,7 @@ static rd_kafka_t *client(rd_kafka_type_t type, const char *bootstrap, const cha
         set(conf, own[i][0], own[i][1]);
     set(conf, "bootstrap.servers", bootstrap);
     set(conf, type == RD_KAFKA_CONSUMER ? "group.id" : "transactional.id", group);
+    if (type == RD_KAFKA_PRODUCER) rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_t *rk = rd_kafka_new(type, conf, why, sizeof why);
     if (!rk) die("client", why);
     return rk;

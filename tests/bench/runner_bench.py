@@ -4,7 +4,9 @@
     cmake --build --preset release --target bench drawbridge-runner && tests/bench/runner_bench.py
 
 Runs per second: /bin/true for each of the events that wait in the topic, beside a bare posix_spawn loop that starts as
-many at a time, without Kafka.  Delay: from the time that stands in the event to the first instruction of its process,
+many at a time, without Kafka.  A start has to be committed before it happens, so a slot waits for a transaction between
+two processes: for commands as short as this the concurrency has to exceed their rate times the transaction's duration.
+Delay: from the time that stands in the event to the first instruction of its process,
 at an even rate, beside a bare loop that consumes and commits each event in a transaction and starts nothing.  Programs,
 broker and feeder share this machine: compare only what one run prints.  A measure, no test: nothing passes or fails.
 
@@ -204,6 +206,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"), help="a release build")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--warm-up", type=int, default=3, help="rounds before those that count: a new broker is slow")
     parser.add_argument("--events", type=int, default=5000, help="of the measure of runs per second")
     parser.add_argument("--agents", type=int, default=200)
     parser.add_argument("--concurrency", type=int, default=64, help="processes at once, the bare loop's as well")
@@ -218,6 +221,8 @@ def main():
                           "ours": lambda cluster: our_delay(cluster, options)}}
     rounds = {}
     with KafkaCluster(1, jvm=FAST_JVM) as cluster:
+        for _ in range(options.warm_up):
+            say("warm-up", "ours", our_runs(cluster, options))
         for number in range(options.rounds):
             print(f"round {number + 1}", flush=True)
             for title, both in measures.items():

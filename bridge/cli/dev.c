@@ -234,7 +234,7 @@ static void introduce(struct dev *d)
     dev_curl(&d->folder, buffer_cstr(&d->url), &curl);
     fprintf(stderr, "\nWebhook URL (GitHub-style signature, X-Hub-Signature-256):\n  %s\n", buffer_cstr(&d->url));
     if (d->folder.made_secret[0] != '\0')
-        fprintf(stderr, "Secret, made for this session:\n  %s\n", d->folder.made_secret);
+        fprintf(stderr, "Secret, made for this run of dev:\n  %s\n", d->folder.made_secret);
     fprintf(stderr, "Send one yourself:\n  %s\n", buffer_cstr(&curl));
     fputs(d->mock ? "Kafka is a mock inside this process: NOTHING IS KEPT when it ends, and it proves no promise; "
                     "--brokers takes a real one.\n\n"

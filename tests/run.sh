@@ -96,9 +96,10 @@ if [ "$preset" = asan ] || [ "$preset" = tsan ]; then
     export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp:second_deadlock_stack=1:log_path=$reports/tsan"
 fi
 
+# One line is no report: test_buffer asks for half of the address space, to be refused.
 no_reports() {
-    local files
-    files=$(find "$reports" -type f -size +0 2> /dev/null)
+    local files expected='^==[0-9]+==WARNING: AddressSanitizer failed to allocate 0x8000000000000000 bytes$'
+    files=$(find "$reports" -type f -size +0 -exec grep -lvE "$expected" {} + 2> /dev/null)
     [ -z "$files" ] && return 0
     echo "the sanitizers reported:"
     # shellcheck disable=SC2086

@@ -137,9 +137,8 @@ void effects_freeze(struct runner *r)
     }
 }
 
-void effects_thaw(struct runner *r, struct run *run)
+void effects_thaw(struct run *run)
 {
-    (void)r;
     if (!run->process || !run->process->frozen) return;
     run->process->frozen = false;
     command_thaw(run->process->command);

@@ -297,7 +297,7 @@ void journal_reader_serve(struct runner *r);
 /* effects.c: processes. */
 void effects_start(struct runner *r, struct run *run);
 void effects_freeze(struct runner *r);
-void effects_thaw(struct runner *r, struct run *run);
+void effects_thaw(struct run *run);
 /* Kills the child and lets go of it. */
 void effects_orphan(struct run *run);
 void effects_stop_all(struct runner *r);

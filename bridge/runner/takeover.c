@@ -45,7 +45,7 @@ void takeover_barrier_done(struct runner *r, struct partition *p)
 /* ---- from the fold to memory */
 
 /* The child that this process started for exactly that start, or the way it ended, carries over (J10). */
-static void carry_over(struct runner *r, struct partition *p, struct run *run)
+static void carry_over(struct partition *p, struct run *run)
 {
     for (size_t i = 0; i < p->previous_count; i++) {
         struct run *old = p->previous[i];
@@ -61,7 +61,6 @@ static void carry_over(struct runner *r, struct partition *p, struct run *run)
         if (run->ending) partition_add_input(run);
         return;
     }
-    (void)r;
 }
 
 /* Due times are wall time in the journal and monotonic in memory: never earlier than due by our clock (J20). */
@@ -86,7 +85,7 @@ static void restore_run(struct runner *r, struct partition *p, struct folded_run
     f->event = NULL;
     run->has_state_key = f->has_state_key;
     run->handed_over = f->handed_over;
-    carry_over(r, p, run);
+    carry_over(p, run);
     if (entry.state == RUN_RUNNING) run->due_us = grace_of(r, p, &entry);
     if (entry.state == RUN_RETRY_WAIT) run->due_us = due_of(&entry);
     if (!run->agent->settings) {

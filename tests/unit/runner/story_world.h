@@ -206,9 +206,8 @@ void effects_freeze(struct runner *r)
     for (size_t i = 0; i < r->process_count; i++)
         r->processes[i]->frozen = true;
 }
-void effects_thaw(struct runner *r, struct run *run)
+void effects_thaw(struct run *run)
 {
-    (void)r;
     if (run->process) run->process->frozen = false;
 }
 void effects_orphan(struct run *run)

@@ -87,7 +87,7 @@ void handover_adopted(struct runner *r, struct partition *p)
     size_t at = 0;
     if (r->revoking) return; /* just as it is taken again: its processes stay frozen */
     for (struct id_slot *slot; (slot = id_table_next(&p->runs, &at));)
-        effects_thaw(r, slot->as.pointer);
+        effects_thaw(slot->as.pointer);
     p->first_checked = p->sought_again = false;
     takeover_seek(r, p);
     log_event(LOG_INFO, "partition adopted", log_int("partition", p->number), log_int("runs", (int64_t)p->runs.count));

@@ -298,11 +298,10 @@ struct request {
     bool verifying, scanning;
     size_t body_max, received;
     struct buffer body;
-    struct verification *verification;
-    const char *secret_name; /* that matched */
+    struct verification *verification; /* from its signature header to its verdict */
+    const char *secret_name;           /* that matched */
     struct json_scanner json;
-    struct buffer event_id, event_type, tracestate;
-    struct buffer scratch; /* evidence, then the answer */
+    struct buffer event_id;
     char workflow_id[RECORD_WORKFLOW_ID_SIZE];
     int partition;
     int64_t offset;
@@ -315,7 +314,8 @@ void webhook_complete(void *ctx, struct http_request *http);
 void webhook_done(void *ctx, struct http_request *http);
 void webhook_malformed(void *ctx, const char *text);
 void webhook_published(void *ctx, void *subject, const struct publish_report *report);
-/* Frees the pool. */
+void webhook_open(struct ingress *in);
+/* Frees the pool and the spares. */
 void webhook_close(struct ingress *in);
 
 /* ---- event.c: a verified delivery as a record ---- */
@@ -340,6 +340,7 @@ enum outcome handshake_options(struct request *r);
 
 /* ---- loop.c: the one epoll ---- */
 
+enum { SPARES_MAX = 64 };
 struct entropy {
     uint8_t bytes[512];
     size_t left;
@@ -356,6 +357,14 @@ struct ingress {
     struct publisher *publisher;
     struct http_reply replies[OUTCOMES]; /* the constant ones */
     struct request *pool;
+    /* Memory that a request needs for a moment only.  Few of them at a time do, so the same few blocks serve all and
+     * stay in the processor's cache, however many requests wait for the brokers. */
+    struct buffer event_type, tracestate, scratch; /* of the event or the answer that is being made */
+    struct spares {
+        struct buffer bodies[SPARES_MAX];
+        struct verification *verifications[SPARES_MAX];
+        size_t body_count, verification_count;
+    } spares;
     struct entropy entropy;
     char hostname[65];
     int64_t body_bytes; /* unverified bytes in memory */

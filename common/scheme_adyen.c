@@ -9,9 +9,9 @@ static const struct field {
     const char *pointer;
     bool colon_allowed; /* one may hold the separator; were it two, the same text could be cut differently */
 } fields[] = {
-    {"/pspReference", false},   {"/originalReference", false}, {"/merchantAccountCode", false},
-    {"/merchantReference", true}, {"/amount/value", false},    {"/amount/currency", false},
-    {"/eventCode", false},      {"/success", false},
+    {"/pspReference", false},     {"/originalReference", false}, {"/merchantAccountCode", false},
+    {"/merchantReference", true}, {"/amount/value", false},      {"/amount/currency", false},
+    {"/eventCode", false},        {"/success", false},
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -23,8 +23,7 @@ static enum scheme_reason add_fields(struct bytes item, struct scheme_proofs *ou
         enum scheme_reason reason = scheme_json_text(item, fields[i].pointer, &out->text);
         if (reason != SCHEME_OK) return reason;
         size_t size = out->text.size - before;
-        if (!fields[i].colon_allowed && size > 0 && memchr(out->text.data + before, ':', size))
-            return SCHEME_MALFORMED;
+        if (!fields[i].colon_allowed && size > 0 && memchr(out->text.data + before, ':', size)) return SCHEME_MALFORMED;
     }
     return SCHEME_OK;
 }
@@ -41,8 +40,8 @@ static enum scheme_reason add_signature(struct bytes item, struct scheme_proofs 
     return reason == SCHEME_OK ? scheme_proof_end(out) : reason;
 }
 
-enum scheme_reason scheme_adyen_extract(const struct scheme *s, const struct scheme_request *request,
-                                        struct bytes body, struct scheme_proofs *out)
+enum scheme_reason scheme_adyen_extract(const struct scheme *s, const struct scheme_request *request, struct bytes body,
+                                        struct scheme_proofs *out)
 {
     enum scheme_reason reason = scheme_is_json(body) ? SCHEME_OK : SCHEME_MALFORMED;
     struct bytes list, item;

@@ -5,8 +5,8 @@
 #include "scheme_words.h"
 #include <stdio.h>
 
-enum scheme_reason scheme_graph_extract(const struct scheme *s, const struct scheme_request *request,
-                                        struct bytes body, struct scheme_proofs *out)
+enum scheme_reason scheme_graph_extract(const struct scheme *s, const struct scheme_request *request, struct bytes body,
+                                        struct scheme_proofs *out)
 {
     enum scheme_reason reason = scheme_is_json(body) ? SCHEME_OK : SCHEME_MALFORMED;
     struct bytes list, entry;

@@ -372,8 +372,7 @@ static void check_algorithm(const struct loading *l, const struct scheme_form *f
     bool is_public = scheme_algorithm_of(f)->key == MECHANISM_PUBLIC;
     if (w->algorithm == ALGORITHM_SHA256 && !f->signs_key)
         fault(l, "signed", "needs {key} with sha256: without it anybody can make the digest");
-    if (w->algorithm != ALGORITHM_SHA256 && f->signs_key)
-        fault(l, "signed", "holds {key}, which only sha256 needs");
+    if (w->algorithm != ALGORITHM_SHA256 && f->signs_key) fault(l, "signed", "holds {key}, which only sha256 needs");
     if (w->encoding == ENCODING_TEXT && w->algorithm != ALGORITHM_EQUAL && w->algorithm != ALGORITHM_CLIENT_STATE)
         fault(l, "encoding", "is text with algorithm \"equal\" only");
     if (w->key_encoding == KEY_SPKI && !is_public)
@@ -382,13 +381,24 @@ static void check_algorithm(const struct loading *l, const struct scheme_form *f
         fault(l, "key_encoding", "is text with algorithm \"equal\"");
 }
 
+/* A limit that nothing is measured against would look like a protection. */
+static void check_tolerance(const struct loading *l, const struct scheme *s)
+{
+    char path[320];
+    snprintf(path, sizeof path, "%s.tolerance", l->path);
+    if (s->timestamp.count == 0 && config_has(l->file, path))
+        fault(l, "tolerance", "means nothing: the scheme has no timestamp");
+}
+
 static void check_words(const struct loading *l, const struct scheme *s)
 {
     const struct scheme_words *w = &s->forms[0].words;
     check_signature_header(l, s);
+    check_tolerance(l, s);
     check_tags(l, &s->forms[0]);
     check_algorithm(l, &s->forms[0]);
-    if (s->timestamp.count > 0 && (s->timestamp.count != 1 || *s->timestamp.parts[0].literal || !s->timestamp.parts[0].has_token))
+    if (s->timestamp.count > 0 &&
+        (s->timestamp.count != 1 || *s->timestamp.parts[0].literal || !s->timestamp.parts[0].has_token))
         fault(l, "timestamp", "is one token and nothing else");
     for (size_t i = 0; i < s->form_count; i++)
         if (s->timestamp.count == 0 && (template_has(&s->forms[i].before, TEMPLATE_TIMESTAMP) ||

@@ -104,7 +104,8 @@ static bool fill(const struct template *t, const struct template_source *source,
     return fault == TEMPLATE_FINE || error_set(error, ERROR_INVALID, "%s", faults[fault]);
 }
 
-/* What the special ones sign, found by their own extraction; it wants a signature to be there, so it gets a false one. */
+/* What the special ones sign, found by their own extraction; it wants a signature to be there, so it gets a false one.
+ */
 static bool special_message(struct signer *s, struct buffer *out, struct error *error)
 {
     static const char zeros[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAA="; /* 20 bytes */
@@ -116,8 +117,7 @@ static bool special_message(struct signer *s, struct buffer *out, struct error *
     buffer_init(&p->text, PROOFS_TEXT_MAX);
     size_t before = s->count;
     make_header(s, s->scheme->forms[0].words.signature_header, bytes_of(zeros));
-    enum scheme_reason reason =
-        scheme_algorithm_of(s->form)->extract(s->scheme, &request, s->what->body, p);
+    enum scheme_reason reason = scheme_algorithm_of(s->form)->extract(s->scheme, &request, s->what->body, p);
     while (s->count > before)
         buffer_close(&s->made[--s->count].value);
     if (reason == SCHEME_OK) {
@@ -134,8 +134,9 @@ static bool special_message(struct signer *s, struct buffer *out, struct error *
     buffer_close(&p->text);
     free(p);
     return reason == SCHEME_OK ||
-           error_set(error, ERROR_INVALID, "can't be signed: %s (the URL, a form, or a JSON body with bodySHA256 in the "
-                                           "URL's query?)",
+           error_set(error, ERROR_INVALID,
+                     "can't be signed: %s (the URL, a form, or a JSON body with bodySHA256 in the "
+                     "URL's query?)",
                      scheme_reason_name(reason));
 }
 
@@ -203,8 +204,7 @@ static void write_signature(struct signer *s, struct bytes signature, struct buf
     if (time && time->token == TEMPLATE_SIGNATURE)
         buffer_format(lines, "%s%s%s%s", time->argument, w->tag_separator, buffer_cstr(&s->time), w->list_separator);
     if (*w->version_tag) buffer_format(lines, "%s%s", w->version_tag, w->tag_separator);
-    enum scheme_encoding encoding =
-        w->algorithm == ALGORITHM_EQUAL ? ENCODING_TEXT : (enum scheme_encoding)w->encoding;
+    enum scheme_encoding encoding = w->algorithm == ALGORITHM_EQUAL ? ENCODING_TEXT : (enum scheme_encoding)w->encoding;
     encode(encoding, signature, lines);
     buffer_byte(lines, '\n');
 }

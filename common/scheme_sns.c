@@ -32,7 +32,7 @@ static size_t span(struct bytes text, const char *allowed)
 }
 
 #define LOWER_AND_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
-#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define UPPER            "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 /* https://sns.<region>.amazonaws.com[.cn]/<path>.pem */
 bool scheme_sns_url_is_amazons(struct bytes url)

@@ -1,5 +1,5 @@
-/* scheme_twilio.c: Twilio signs the public URL and the decoded form, sorted; or the URL alone, with the body's digest in
- * its query (https://www.twilio.com/docs/usage/webhooks/webhooks-security).  Whether it writes the port is not known
+/* scheme_twilio.c: Twilio signs the public URL and the decoded form, sorted; or the URL alone, with the body's digest
+ * in its query (https://www.twilio.com/docs/usage/webhooks/webhooks-security).  Whether it writes the port is not known
  * beforehand, so both forms are tried.  SPDX-License-Identifier: Apache-2.0 */
 #include "form.h"
 #include "scheme_words.h"
@@ -45,9 +45,11 @@ static int compare_pairs(const void *left, const void *right, void *text)
 {
     const struct pair *a = left, *b = right;
     const uint8_t *data = text;
-    int order = compare((struct bytes){data + a->name_at, a->name_size}, (struct bytes){data + b->name_at, b->name_size});
+    int order =
+        compare((struct bytes){data + a->name_at, a->name_size}, (struct bytes){data + b->name_at, b->name_size});
     if (order != 0) return order;
-    return compare((struct bytes){data + a->value_at, a->value_size}, (struct bytes){data + b->value_at, b->value_size});
+    return compare((struct bytes){data + a->value_at, a->value_size},
+                   (struct bytes){data + b->value_at, b->value_size});
 }
 
 /* Name and value of each field, sorted; equal pairs count once. */
@@ -100,8 +102,8 @@ static bool is_form(const struct scheme_request *request)
 {
     struct bytes type;
     enum scheme_reason reason = scheme_header(request, "Content-Type", &type);
-    return reason == SCHEME_MISSING || (reason == SCHEME_OK &&
-                                        text_starts_with_ignore_case(type, "application/x-www-form-urlencoded"));
+    return reason == SCHEME_MISSING ||
+           (reason == SCHEME_OK && text_starts_with_ignore_case(type, "application/x-www-form-urlencoded"));
 }
 
 /* A body that is no form is covered by its digest in the signed query. */

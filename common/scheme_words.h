@@ -94,8 +94,8 @@ enum scheme_mechanism {
 struct scheme_algorithm_row {
     enum scheme_mechanism mechanism;
     enum signature_hash hash;
-    size_t signature_size; /* of the decoded signature; 0: varies */
-    bool in_body;          /* there is no signature header */
+    size_t signature_size;     /* of the decoded signature; 0: varies */
+    bool in_body;              /* there is no signature header */
     enum scheme_mechanism key; /* what the secret becomes: the mechanism, or what proofs are checked with */
     enum scheme_reason (*extract)(const struct scheme *s, const struct scheme_request *request, struct bytes body,
                                   struct scheme_proofs *out);
@@ -110,15 +110,15 @@ static inline const struct scheme_algorithm_row *scheme_algorithm_of(const struc
 /* scheme_twilio.c, scheme_adyen.c, ...: one file for each sender that words can't describe. */
 enum scheme_reason scheme_twilio_extract(const struct scheme *s, const struct scheme_request *request,
                                          struct bytes body, struct scheme_proofs *out);
-enum scheme_reason scheme_adyen_extract(const struct scheme *s, const struct scheme_request *request,
-                                        struct bytes body, struct scheme_proofs *out);
+enum scheme_reason scheme_adyen_extract(const struct scheme *s, const struct scheme_request *request, struct bytes body,
+                                        struct scheme_proofs *out);
 enum scheme_reason scheme_mailgun_extract(const struct scheme *s, const struct scheme_request *request,
                                           struct bytes body, struct scheme_proofs *out);
 enum scheme_reason scheme_sns_extract(const struct scheme *s, const struct scheme_request *request, struct bytes body,
                                       struct scheme_proofs *out);
 enum scheme_reason scheme_netlify_extract(const struct scheme *s, const struct scheme_request *request,
                                           struct bytes body, struct scheme_proofs *out);
-enum scheme_reason scheme_graph_extract(const struct scheme *s, const struct scheme_request *request,
-                                        struct bytes body, struct scheme_proofs *out);
+enum scheme_reason scheme_graph_extract(const struct scheme *s, const struct scheme_request *request, struct bytes body,
+                                        struct scheme_proofs *out);
 /* scheme_sns.c: https, an SNS host of Amazon's, a path that ends in .pem, and nothing else in it. */
 bool scheme_sns_url_is_amazons(struct bytes url);

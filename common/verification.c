@@ -9,9 +9,15 @@ enum { TEXT_KEPT_MAX = 16 * 1024 }; /* a pooled verification keeps at most this 
 const char *scheme_reason_name(enum scheme_reason reason)
 {
     static const char *const names[SCHEME_REASONS] = {
-        [SCHEME_OK] = "ok",           [SCHEME_MISSING] = "missing",   [SCHEME_REPEATED] = "repeated",
-        [SCHEME_MALFORMED] = "malformed", [SCHEME_STALE] = "stale",   [SCHEME_MISMATCH] = "mismatch",
-        [SCHEME_EXPIRED] = "expired", [SCHEME_FOREIGN] = "foreign",   [SCHEME_UNABLE] = "unable",
+        [SCHEME_OK] = "ok",
+        [SCHEME_MISSING] = "missing",
+        [SCHEME_REPEATED] = "repeated",
+        [SCHEME_MALFORMED] = "malformed",
+        [SCHEME_STALE] = "stale",
+        [SCHEME_MISMATCH] = "mismatch",
+        [SCHEME_EXPIRED] = "expired",
+        [SCHEME_FOREIGN] = "foreign",
+        [SCHEME_UNABLE] = "unable",
     };
     return names[reason];
 }
@@ -332,8 +338,8 @@ static bool needs_header_again(const struct scheme *s)
 {
     bool needs = false;
     for (size_t i = 0; i < s->form_count && !s->numbered; i++)
-        needs = needs || s->forms[i].after.count > 0 ||
-                scheme_algorithm_of(&s->forms[i])->mechanism == MECHANISM_PUBLIC;
+        needs =
+            needs || s->forms[i].after.count > 0 || scheme_algorithm_of(&s->forms[i])->mechanism == MECHANISM_PUBLIC;
     return needs;
 }
 

@@ -48,8 +48,7 @@ bool verifier_decode_key(const struct scheme_words *w, struct bytes secret, stru
         decoded = unhex_any_case(text, out);
     else
         decoded = text_unbase64(text, out);
-    if (!decoded)
-        return error_set(error, ERROR_INVALID, "is not %s", w->key_encoding == KEY_HEX ? "hex" : "base64");
+    if (!decoded) return error_set(error, ERROR_INVALID, "is not %s", w->key_encoding == KEY_HEX ? "hex" : "base64");
     if (!buffer_ok(out)) return error_set(error, ERROR_MEMORY, "no memory for a key");
     return out->size > 0 || error_set(error, ERROR_INVALID, "is empty behind its prefix");
 }

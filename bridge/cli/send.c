@@ -9,7 +9,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-
 struct send_settings {
     const char *url, *listen, *prefix, *agent, *scheme, *secret, *event, *delivery, *content_type, *log, *run;
     int64_t count, agents, parallel, body_size, timeout_ms, give_up_ms;

@@ -22,7 +22,8 @@ static bool scheme_choose(struct sender *s, struct error *error)
     if (s->schemes == NULL) return false;
     s->scheme = scheme_find(s->schemes, s->settings.scheme);
     if (s->scheme == NULL)
-        return error_set(error, ERROR_INVALID, "--scheme %s is not one that send knows; drawbridge sign --help lists them",
+        return error_set(error, ERROR_INVALID,
+                         "--scheme %s is not one that send knows; drawbridge sign --help lists them",
                          s->settings.scheme);
     s->secret = secret_resolve(bytes_of(s->settings.secret), false, error);
     return s->secret != NULL || error_context(error, "--secret");

@@ -121,8 +121,9 @@ const struct cli_command sign_command = {
     .name = "sign",
     .operands = "< BODY",
     .summary = "make the headers that sign a body as a provider does",
-    .details = "Prints one `Name: value` line for each header that signing adds; for providers whose signature stands in\n"
-               "the body (Adyen's payments, Mailgun, AWS SNS, Microsoft Graph) it prints the whole signed body instead.",
+    .details =
+        "Prints one `Name: value` line for each header that signing adds; for providers whose signature stands in\n"
+        "the body (Adyen's payments, Mailgun, AWS SNS, Microsoft Graph) it prints the whole signed body instead.",
     .examples = "  drawbridge sign --scheme stripe --secret env:STRIPE_SECRET < event.json\n"
                 "  drawbridge sign --scheme slack --secret env:S --now 1531420618 < body",
     .options = options,

@@ -180,11 +180,12 @@ const struct cli_command verify_command = {
     .name = "verify",
     .operands = "< BODY",
     .summary = "judge a request's signature offline, as the ingress would",
-    .details = "Prints `ok SECRET` or `bad REASON`; exit 0: valid, 1: not, 2: the command line or a secret is wrong.\n"
-               "Reasons: missing, repeated, malformed, stale, mismatch, expired, foreign.\n"
-               "With --vectors each line of FILE is an object with id, provider, secret (a text or a list), headers,\n"
-               "body, expect (ok or bad) and, where needed, method, url, now, timestamp_header; one line is printed for\n"
-               "each, then how many agree and differ.",
+    .details =
+        "Prints `ok SECRET` or `bad REASON`; exit 0: valid, 1: not, 2: the command line or a secret is wrong.\n"
+        "Reasons: missing, repeated, malformed, stale, mismatch, expired, foreign.\n"
+        "With --vectors each line of FILE is an object with id, provider, secret (a text or a list), headers,\n"
+        "body, expect (ok or bad) and, where needed, method, url, now, timestamp_header; one line is printed for\n"
+        "each, then how many agree and differ.",
     .examples = "  drawbridge verify --scheme github --secret env:GITHUB_SECRET -H 'X-Hub-Signature-256: sha256=...' "
                 "< body.json\n"
                 "  drawbridge verify --vectors signatures.jsonl",

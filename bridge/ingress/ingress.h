@@ -131,10 +131,10 @@ struct trigger_options { /* as configured */
 
 struct trigger {
     struct trigger_options options;
-    struct verifier *verifier;  /* NULL: no scheme */
-    struct scheme *own_scheme;  /* the verifier's, if the trigger says words of its own */
-    char *verify_token;         /* "": none */
-    struct config_list topics;  /* AWS SNS: the only ones that may deliver */
+    struct verifier *verifier; /* NULL: no scheme */
+    struct scheme *own_scheme; /* the verifier's, if the trigger says words of its own */
+    char *verify_token;        /* "": none */
+    struct config_list topics; /* AWS SNS: the only ones that may deliver */
     struct secret_use {
         int64_t count, last_s; /* deliveries it verified; Unix time of the last, 0: never */
     } * uses;                  /* one for each secret; the only part of a trigger that changes */

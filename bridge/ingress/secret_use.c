@@ -30,8 +30,8 @@ static const struct column {
     const char *name, *kind, *help;
     size_t offset;
 } columns[] = {
-    {"drawbridge_ingress_secret_verified_total", "counter", "Deliveries that this secret of the agent's trigger verified.",
-     offsetof(struct secret_use, count)},
+    {"drawbridge_ingress_secret_verified_total", "counter",
+     "Deliveries that this secret of the agent's trigger verified.", offsetof(struct secret_use, count)},
     {"drawbridge_ingress_secret_last_seen_seconds", "gauge", "Unix time of the last of them; 0: none since the start.",
      offsetof(struct secret_use, last_s)},
 };

@@ -159,10 +159,11 @@ static void load_source(struct trigger_loading *l)
         trigger_problem(l, "check_origin", "needs an event_source with a host");
     bool by_address = t->source.allowed_count > 0 && (t->source.match_all || t->source.origin_host.size == 0);
     if (!t->verifier && !by_address && !l->told && !l->settings->loopback)
-        trigger_problem(l, "verify",
-                "is missing: anybody could start this agent through %s; give it a scheme, or verify = \"none\" if that "
-                "is meant",
-                l->settings->listen);
+        trigger_problem(
+            l, "verify",
+            "is missing: anybody could start this agent through %s; give it a scheme, or verify = \"none\" if that "
+            "is meant",
+            l->settings->listen);
 }
 
 /* ---- what is made once for all requests ---- */

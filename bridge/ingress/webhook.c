@@ -318,8 +318,7 @@ static enum outcome step_signature(struct request *r)
 {
     if (!r->verifying) return OUTCOME_NONE;
     const struct scheme_request request = webhook_scheme_request(r);
-    enum scheme_reason reason =
-        verification_finish(r->verification, &request, buffer_view(&r->body), &r->verified);
+    enum scheme_reason reason = verification_finish(r->verification, &request, buffer_view(&r->body), &r->verified);
     if (reason == SCHEME_OK) secret_use_count(r->trigger, r->verified.secret, clock_wall_us() / 1000000);
     return signature_outcome(r, reason);
 }

@@ -232,6 +232,7 @@ static struct secret *wrong_secret(const struct trial *t, const char *right)
     char text[1024];
     struct secret *secret = NULL;
     for (size_t i = strlen(right); i-- > 0 && !secret;) {
+        if (right[i] == '=') continue; /* a zero byte more is the same HMAC key */
         struct verifier_secret given = {.name = "wrong"};
         snprintf(text, sizeof text, "%s", right);
         text[i] = (text[i] | 0x20) == 'a' ? 'B' : 'A';
@@ -258,7 +259,7 @@ static void expect_any_place_to_do(struct trial *t)
         if (!t->verifier) fail_msg("%s: %s", t->v.id, error.text);
         struct bytes body = bytes_of(t->v.body);
         if (judge_cut(t, body, 0, &result) != SCHEME_OK) fail_msg("%s: the secret at %zu", t->v.id, place);
-        assert_int_equal(result.secret, place);
+        if (result.secret != place) fail_msg("%s: secret %zu, not %zu", t->v.id, result.secret, place);
         assert_string_equal(result.secret_name, place == 0 ? "a" : place == 1 ? "b" : "c");
     }
 }

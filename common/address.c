@@ -20,12 +20,22 @@ static void address_set_v4(struct address *a, const void *octets)
     memcpy(a->octets + 12, octets, 4);
 }
 
+bool address_is_none(const struct address *a)
+{
+    static const struct address none;
+    return address_equal(a, &none);
+}
+
 bool address_from_socket(const struct sockaddr *socket_address, struct address *out)
 {
     if (socket_address->sa_family == AF_INET) {
         struct sockaddr_in in;
         memcpy(&in, socket_address, sizeof in);
         address_set_v4(out, &in.sin_addr);
+        return true;
+    }
+    if (socket_address->sa_family == AF_UNIX) {
+        *out = (struct address){0};
         return true;
     }
     if (socket_address->sa_family != AF_INET6) return false;
@@ -68,6 +78,10 @@ bool address_parse_with_port(struct bytes text, struct address *out)
 
 void address_format(const struct address *a, char out[ADDRESS_TEXT_SIZE])
 {
+    if (address_is_none(a)) {
+        memcpy(out, "unix", sizeof "unix");
+        return;
+    }
     if (!address_is_v4(a)) {
         inet_ntop(AF_INET6, a->octets, out, ADDRESS_TEXT_SIZE);
         return;
@@ -114,7 +128,8 @@ bool network_parse(struct bytes text, struct network *out, struct error *error)
         return error_set(error, ERROR_INVALID, "'%.*s' is not an IP address or network", (int)text.size,
                          (const char *)text.data);
     out->prefix = 128;
-    if (!slash) return true;
+    if (!slash)
+        return address_is_none(&out->address) ? error_set(error, ERROR_INVALID, "'::' is nobody's address") : true;
     bool v4 = memchr(host.data, ':', host.size) == NULL;
     int64_t prefix;
     if (!text_parse_int64((struct bytes){slash + 1, text.size - host.size - 1}, 0, v4 ? 32 : 128, &prefix))
@@ -129,6 +144,7 @@ bool network_parse(struct bytes text, struct network *out, struct error *error)
 
 bool network_contains(const struct network *n, const struct address *a)
 {
+    if (address_is_none(a)) return n->prefix == 128 && address_is_none(&n->address);
     return prefix_equal(n->address.octets, a->octets, n->prefix);
 }
 

@@ -120,25 +120,32 @@ static bool bits_behind_are_zero(const struct network *n)
     return true;
 }
 
+/* The prefix length behind the slash; IPv4 counts from its own first bit. */
+static bool parse_prefix(struct bytes text, bool v4, struct network *out)
+{
+    int64_t prefix;
+    if (!text_parse_int64(text, 0, v4 ? 32 : 128, &prefix)) return false;
+    out->prefix = (int)prefix + (v4 ? 96 : 0);
+    return true;
+}
+
 bool network_parse(struct bytes text, struct network *out, struct error *error)
 {
     const uint8_t *slash = text.size ? memchr(text.data, '/', text.size) : NULL;
     struct bytes host = {text.data, slash ? (size_t)(slash - text.data) : text.size};
+    bool v4 = host.size > 0 && memchr(host.data, ':', host.size) == NULL;
     if (!address_parse(host, &out->address))
         return error_set(error, ERROR_INVALID, "'%.*s' is not an IP address or network", (int)text.size,
                          (const char *)text.data);
     out->prefix = 128;
-    if (!slash)
-        return address_is_none(&out->address) ? error_set(error, ERROR_INVALID, "'::' is nobody's address") : true;
-    bool v4 = memchr(host.data, ':', host.size) == NULL;
-    int64_t prefix;
-    if (!text_parse_int64((struct bytes){slash + 1, text.size - host.size - 1}, 0, v4 ? 32 : 128, &prefix))
+    if (slash && !parse_prefix((struct bytes){slash + 1, text.size - host.size - 1}, v4, out))
         return error_set(error, ERROR_INVALID, "'%.*s' has no prefix length of 0 to %d", (int)text.size,
                          (const char *)text.data, v4 ? 32 : 128);
-    out->prefix = (int)prefix + (v4 ? 96 : 0);
     if (!bits_behind_are_zero(out))
         return error_set(error, ERROR_INVALID, "'%.*s' has address bits set behind its prefix", (int)text.size,
                          (const char *)text.data);
+    if (out->prefix == 128 && address_is_none(&out->address))
+        return error_set(error, ERROR_INVALID, "'%.*s' is nobody's address", (int)text.size, (const char *)text.data);
     return true;
 }
 

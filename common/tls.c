@@ -27,10 +27,10 @@ struct tls_identity {
 static bool read_file(const char *path, struct buffer *out, struct error *error)
 {
     char piece[4096];
-    ssize_t got;
+    ssize_t got = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) return error_set_errno(error, errno, "open '%s'", path);
-    while ((got = read(fd, piece, sizeof piece)) > 0)
+    while (buffer_ok(out) && (got = read(fd, piece, sizeof piece)) > 0)
         buffer_append(out, piece, (size_t)got);
     int errnum = got < 0 ? errno : 0;
     close(fd);

@@ -34,7 +34,7 @@ static int64_t watchdog_interval_ms(int own_pid)
 bool notify_open(struct notify *n, int own_pid, struct error *error)
 {
     struct sockaddr_un address;
-    socklen_t size;
+    socklen_t size = 0;
     const char *text = getenv("NOTIFY_SOCKET");
     *n = (struct notify){.fd = -1};
     if (!text || !text[0]) return true;

@@ -20,9 +20,9 @@ class Certificate:
     def make(self, days=30):
         """A new one over the old one, each file at once."""
         new = [path + ".new" for path in (self.certificate, self.key)]
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", str(days),
-                        "-out", new[0], "-keyout", new[1]], check=True, capture_output=True)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                        "-days", str(days), "-out", new[0], "-keyout", new[1]], check=True, capture_output=True)
         os.chmod(new[1], 0o600)
         os.rename(new[1], self.key)
         os.rename(new[0], self.certificate)

@@ -5,7 +5,13 @@
 #include "text.h"
 #include <string.h>
 
-enum { HTTP_HEADERS_MAX = 16, TRACESTATE_MAX = 512, DIGEST_TEXT_SIZE = 2 * SIGNATURE_SHA256_SIZE + 1 };
+enum {
+    HTTP_HEADERS_MAX = 16,
+    EXTRA_HEADERS_MAX = HTTP_HEADERS_MAX + CLOUDEVENT_ATTRIBUTES_MAX,
+    TRACESTATE_MAX = 512,
+    TRACESTATE_MEMBERS_MAX = 32,
+};
+enum { DIGEST_TEXT_SIZE = 2 * SIGNATURE_SHA256_SIZE + 1 };
 
 /* ---- trace context (W3C) ---- */
 
@@ -51,7 +57,19 @@ bool event_traceparent(struct bytes received, const uint8_t random[24], char out
     return false;
 }
 
-/* All tracestate lines joined with commas, into the scratch; empty when there is none or it is too long. */
+/* W3C: at least 512 characters are kept, 32 members at most, whole ones, from the left: those are the newest. */
+void event_cut_tracestate(struct buffer *state)
+{
+    size_t keep = 0, members = 0;
+    for (size_t i = 0; i <= state->size && i <= TRACESTATE_MAX && members < TRACESTATE_MEMBERS_MAX; i++) {
+        if (i < state->size && state->data[i] != ',') continue;
+        keep = i;
+        members++;
+    }
+    buffer_truncate(state, keep);
+}
+
+/* All tracestate lines joined with commas; empty when there is none. */
 static void add_tracestate(struct request *r)
 {
     bool first = true;
@@ -62,7 +80,17 @@ static void add_tracestate(struct request *r)
         buffer_bytes(&r->tracestate, h->value);
         first = false;
     }
-    if (r->tracestate.size > TRACESTATE_MAX) buffer_clear(&r->tracestate);
+    event_cut_tracestate(&r->tracestate);
+}
+
+static void fill_trace(struct request *r)
+{
+    const unsigned count = r->facts.header[HEADER_TRACEPARENT].count;
+    struct bytes parent = count == 1 ? r->facts.header[HEADER_TRACEPARENT].value : (struct bytes){0};
+    uint8_t random[24];
+    ingress_random(r->ingress, random, sizeof random);
+    buffer_clear(&r->tracestate);
+    if (event_traceparent(parent, random, r->traceparent)) add_tracestate(r);
 }
 
 /* ---- identity ---- */
@@ -74,24 +102,44 @@ static size_t find_header(void *ctx, const char *name, struct bytes *value)
     return count;
 }
 
-static bool fill_identity(struct request *r, int64_t wall_us)
+static bool fill_cloudevent(struct request *r)
+{
+    const struct cloudevent_texts texts = {&r->event_id, &r->event_type, &r->attributes};
+    if (r->is_enveloped) return cloudevent_from_body(buffer_view(&r->body), &r->cloudevent, texts, &r->error);
+    return cloudevent_from_headers(r->head, &r->cloudevent, texts, &r->error);
+}
+
+static bool fill_by_scheme(struct request *r)
 {
     const struct scheme *scheme = r->trigger->verifier ? verifier_scheme(r->trigger->verifier) : NULL;
     struct scheme_headers headers = {.find = find_header, .ctx = r->http};
     struct bytes body = buffer_view(&r->body);
-    buffer_clear(&r->event_id);
-    buffer_clear(&r->event_type);
-    if (scheme && (!scheme_delivery_id(scheme, headers, body, &r->event_id, &r->error) ||
-                   !scheme_event_type(scheme, headers, body, &r->event_type, &r->error)))
-        return false;
-    if (!scheme) buffer_text(&r->event_type, "drawbridge.webhook");
-    if (r->event_id.size > 0) return true;
+    if (scheme)
+        return scheme_delivery_id(scheme, headers, body, &r->event_id, &r->error) &&
+               scheme_event_type(scheme, headers, body, &r->event_type, &r->error);
+    buffer_text(&r->event_type, "drawbridge.webhook");
+    return true;
+}
+
+static void fill_fresh_id(struct request *r)
+{
     uint8_t random[10];
     char id[TEXT_UUID_SIZE];
     ingress_random(r->ingress, random, sizeof random);
-    text_uuid7(wall_us, random, id);
+    text_uuid7(r->recorded_us, random, id);
     buffer_text(&r->event_id, id);
-    return true;
+}
+
+enum outcome event_identify(struct request *r, int64_t wall_us)
+{
+    r->recorded_us = wall_us;
+    buffer_clear(&r->event_id);
+    buffer_clear(&r->event_type);
+    r->is_cloudevent = r->is_enveloped || (r->trigger->cloudevents && cloudevent_is_binary(r->head));
+    if (!(r->is_cloudevent ? fill_cloudevent(r) : fill_by_scheme(r)))
+        return r->error.code == ERROR_MEMORY ? OUTCOME_MEMORY_FULL : OUTCOME_BAD_EVENT;
+    if (buffer_ok(&r->event_id) && r->event_id.size == 0) fill_fresh_id(r);
+    return buffer_ok(&r->event_id) && buffer_ok(&r->event_type) ? OUTCOME_NONE : OUTCOME_MEMORY_FULL;
 }
 
 /* What stands for the delivery in the workflow id. */
@@ -125,7 +173,7 @@ static void write_evidence(struct request *r)
     json_write_object_end(&w);
 }
 
-static size_t collect_http(struct request *r, struct record_header out[HTTP_HEADERS_MAX])
+static size_t collect_extra(struct request *r, struct record_header out[EXTRA_HEADERS_MAX])
 {
     size_t n = 0;
     for (size_t i = 0; i < r->trigger->identity_count && n < HTTP_HEADERS_MAX - 1; i++) {
@@ -133,40 +181,37 @@ static size_t collect_http(struct request *r, struct record_header out[HTTP_HEAD
         if (value.data) out[n++] = (struct record_header){bytes_of(r->trigger->identity[i].record_name), value};
     }
     if (r->tracestate.size > 0) out[n++] = (struct record_header){bytes_of("tracestate"), buffer_view(&r->tracestate)};
+    for (size_t i = 0; r->is_cloudevent && i < r->cloudevent.count; i++)
+        out[n++] = r->cloudevent.attributes[i];
     return n;
 }
 
-enum outcome event_make(struct request *r, int64_t wall_us, struct event_record *out)
+enum outcome event_make(struct request *r, struct event_record *out)
 {
     const struct trigger *t = r->trigger;
-    struct record_header http[HTTP_HEADERS_MAX];
-    uint8_t random[24];
+    struct record_header extra[EXTRA_HEADERS_MAX];
     char digest[DIGEST_TEXT_SIZE];
-    if (!fill_identity(r, wall_us)) return OUTCOME_BAD_EVENT;
-    ingress_random(r->ingress, random, sizeof random);
-    buffer_clear(&r->tracestate);
-    struct bytes parent =
-        r->facts.header[HEADER_TRACEPARENT].count == 1 ? r->facts.header[HEADER_TRACEPARENT].value : (struct bytes){0};
-    if (event_traceparent(parent, random, out->traceparent)) add_tracestate(r);
+    fill_trace(r);
     write_evidence(r);
-    if (!buffer_ok(&r->event_id) || !buffer_ok(&r->event_type) || !buffer_ok(&r->scratch)) return OUTCOME_MEMORY_FULL;
+    if (!buffer_ok(&r->scratch)) return OUTCOME_MEMORY_FULL;
     record_workflow_id(bytes_of(r->agent_id), t->scheme_name, bytes_of(t->ce_source), dedupe_key(r, digest),
                        (struct bytes){0}, r->workflow_id);
-    text_format_time(wall_us, out->time);
+    text_format_time(r->recorded_us, out->recorded_time);
+    text_format_time(r->is_cloudevent && r->cloudevent.has_time ? r->cloudevent.time_us : r->recorded_us, out->time);
     const struct record_event event = {
         .agent_id = bytes_of(t->options.agent_id),
         .workflow_id = bytes_of(r->workflow_id),
-        .content_type = r->facts.header[HEADER_CONTENT_TYPE].value,
+        .content_type = r->is_enveloped ? bytes_of("application/json") : r->facts.header[HEADER_CONTENT_TYPE].value,
         .ce_id = buffer_view(&r->event_id),
         .ce_source = bytes_of(t->ce_source),
         .ce_type = buffer_view(&r->event_type),
         .ce_time = bytes_of(out->time),
-        .recorded_time = bytes_of(out->time),
+        .recorded_time = bytes_of(out->recorded_time),
         .trigger_json = buffer_view(&t->trigger_json),
         .evidence_json = buffer_view(&r->scratch),
-        .traceparent = bytes_of(out->traceparent),
-        .http = http,
-        .http_count = collect_http(r, http),
+        .traceparent = bytes_of(r->traceparent),
+        .http = extra,
+        .http_count = collect_extra(r, extra),
         .body = buffer_view(&r->body),
     };
     record_from_event(&event, out->headers, &out->record);

@@ -99,6 +99,43 @@ const struct config_option trigger_file_options[] = {
      .offset = AT(public_url),
      .default_text = "",
      .help = "in place of http.public_url"},
+    {.name = "events",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(events),
+     .default_text = "",
+     .help = "event types that are wanted, all others are ignored; '*' is any text, '!' in front: not wanted"},
+    {.name = "rate",
+     .kind = CONFIG_TEXT,
+     .offset = AT(rate),
+     .default_text = "",
+     .help = "deliveries that may come in, \"100/s\", \"6000/min\", \"50/h\"; beyond it 429; empty: no limit"},
+    {.name = "burst",
+     .kind = CONFIG_INT,
+     .offset = AT(burst),
+     .default_text = "0",
+     .min = "0",
+     .max = "1000000",
+     .help = "how many of them may come at once; 0: the rate's whole amount"},
+    {.name = "handshake",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(handshake),
+     .default_text = "",
+     .help = "kinds of handshakes that are answered besides the scheme's"},
+    {.name = "verify_token",
+     .kind = CONFIG_TEXT,
+     .offset = AT(verify_token),
+     .default_text = "",
+     .help = "what hub.verify_token of meta-subscribe must be; env:NAME, file:PATH or the token itself"},
+    {.name = "allowed_origins",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(allowed_origins),
+     .default_text = "",
+     .help = "WebHook-Request-Origin names that cloudevents-options consents to; \"*\": any"},
+    {.name = "topic_arns",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(topic_arns),
+     .default_text = "",
+     .help = "SNS topics that may deliver and be confirmed; '*' is any text"},
 };
 const size_t trigger_file_option_count = sizeof trigger_file_options / sizeof trigger_file_options[0];
 
@@ -386,6 +423,12 @@ static void load_answers(struct loading *l)
     if (o->response_status == 0 && scheme) t->response_status = scheme_response_status(scheme);
     if (t->response_status != 200 && t->response_status != 202) problem(l, "response_status", "is 200 or 202");
     if (o->dedupe == DEDUPE_SIGNATURE && !scheme) problem(l, "dedupe", "\"signature\" needs a scheme");
+    t->account = account_new();
+    if (!t->account) problem(l, "agent_id", "no memory");
+    struct error error;
+    for (size_t i = 0; i < trigger_policy_count; i++)
+        if (!trigger_policies[i].make(t, l->private_file, l->settings->loopback, &error))
+            problem(l, trigger_policies[i].option, "%s", error.text);
 }
 
 /* ---- files ---- */

@@ -19,6 +19,7 @@ static void request_free(struct request *r)
     buffer_close(&r->body);
     buffer_close(&r->event_id);
     buffer_close(&r->event_type);
+    buffer_close(&r->attributes);
     buffer_close(&r->tracestate);
     buffer_close(&r->scratch);
     verification_free(r->verification);
@@ -37,6 +38,7 @@ static struct request *request_new(void)
     buffer_init(&r->body, 0);
     buffer_init(&r->event_id, TEXT_MAX);
     buffer_init(&r->event_type, TEXT_MAX);
+    buffer_init(&r->attributes, TEXT_MAX);
     buffer_init(&r->tracestate, TEXT_MAX);
     buffer_init(&r->scratch, TEXT_MAX);
     return r;
@@ -55,7 +57,10 @@ static struct request *request_take(struct ingress *in, struct http_request *htt
     r->http = http;
     r->head = http_request_head(http);
     r->started_us = clock_monotonic_us();
-    r->agent_id[0] = r->workflow_id[0] = 0;
+    r->agent_id[0] = r->workflow_id[0] = r->traceparent[0] = 0;
+    r->handshake = HANDSHAKE_NONE;
+    r->scheme_reason = SCHEME_OK;
+    r->is_cloudevent = r->is_enveloped = false;
     r->triggers = NULL;
     r->trigger = NULL;
     r->outcome = OUTCOME_NONE;
@@ -164,6 +169,7 @@ static const struct method {
 static enum outcome step_method(struct request *r)
 {
     r->delivery = bytes_are(r->head->method, "POST");
+    if (r->handshake != HANDSHAKE_NONE) return OUTCOME_NONE;
     if (r->delivery) return r->trigger->options.enabled ? OUTCOME_NONE : OUTCOME_DISABLED;
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
         if (bytes_are(r->head->method, methods[i].name)) return methods[i].handle(r);
@@ -173,6 +179,12 @@ static enum outcome step_method(struct request *r)
 static enum outcome step_draining(struct request *r)
 {
     return r->ingress->draining ? OUTCOME_DRAINING : OUTCOME_NONE;
+}
+
+static enum outcome step_room(struct request *r)
+{
+    if (http_server_requests(r->ingress->server) <= r->ingress->settings.requests_max) return OUTCOME_NONE;
+    return refuse(r, OUTCOME_MEMORY_FULL, "requests_max");
 }
 
 static enum outcome step_declared(struct request *r)
@@ -187,7 +199,9 @@ static enum outcome step_source(struct request *r)
     struct address socket_peer = r->peer;
     if (!admission_peer(&socket_peer, r->head, s->proxies, s->proxy_count, &r->peer))
         return refuse(r, OUTCOME_SOURCE_REFUSED, "malformed X-Forwarded-For");
-    const char *rule = admission_source(&r->trigger->source, &r->facts, &r->peer);
+    const struct source_policy *policy = &r->trigger->source;
+    const char *rule = r->handshake == HANDSHAKE_NONE ? admission_source(policy, &r->facts, &r->peer)
+                                                      : admission_address(policy, &r->peer);
     return rule ? refuse(r, OUTCOME_SOURCE_REFUSED, rule) : OUTCOME_NONE;
 }
 
@@ -201,12 +215,13 @@ static size_t find_header(void *ctx, const char *name, struct bytes *value)
 static enum outcome signature_outcome(struct request *r, enum scheme_reason reason)
 {
     if (reason == SCHEME_OK) return OUTCOME_NONE;
+    r->scheme_reason = reason;
     return refuse(r, reason == SCHEME_UNABLE ? OUTCOME_MEMORY_FULL : OUTCOME_UNAUTHORIZED, scheme_reason_name(reason));
 }
 
 static enum outcome step_signature_header(struct request *r)
 {
-    if (!r->trigger->verifier) return OUTCOME_NONE;
+    if (!r->trigger->verifier || r->handshake != HANDSHAKE_NONE) return OUTCOME_NONE;
     struct scheme_headers headers = {.find = find_header, .ctx = r->http};
     r->verifying = true;
     return signature_outcome(
@@ -214,10 +229,10 @@ static enum outcome step_signature_header(struct request *r)
 }
 
 /* What to do with the body.  It is kept only if it can be published as things stand: while Kafka is away only its
- * signature is of interest. */
+ * signature is of interest, and a handshake. */
 static enum outcome step_body(struct request *r)
 {
-    r->store = publisher_ready(r->ingress->publisher, NULL);
+    r->store = publisher_ready(r->ingress->publisher, NULL) || r->trigger->needs_body || r->handshake != HANDSHAKE_NONE;
     r->scanning = admission_is_json(r->facts.header[HEADER_CONTENT_TYPE].value);
     if (r->scanning) json_scanner_init(&r->json);
     r->body.max = r->body_max;
@@ -234,9 +249,9 @@ static enum outcome take_steps(struct request *r, request_step *const *steps, si
     return outcome;
 }
 
-static request_step *const head_steps[] = {step_gate,     step_route,    step_trigger, step_method,
-                                           step_draining, step_declared, step_source,  step_signature_header,
-                                           step_body};
+static request_step *const head_steps[] = {
+    step_gate, step_route,    step_trigger, handshake_at_head,     step_method, step_draining,
+    step_room, step_declared, step_source,  step_signature_header, step_body};
 
 /* An answer at the headers costs the connection, and the body is never read.  So only: doubt about framing, a body that
  * is too large by its own words, a signature that cannot be right, and a sender that asks first (100-continue). */
@@ -310,16 +325,39 @@ static enum outcome step_signature(struct request *r)
 static enum outcome step_content_type(struct request *r)
 {
     const struct config_list *types = &r->trigger->options.content_types;
+    bool sns = (r->trigger->handshake.kinds >> HANDSHAKE_SNS_CONFIRMATION & 1) != 0;
     if (r->facts.header[HEADER_CONTENT_ENCODING].count > 0) return refuse(r, OUTCOME_BAD_TYPE, "content encoding");
-    if (!admission_content_type(r->facts.header[HEADER_CONTENT_TYPE].value, types->items, types->count))
-        return refuse(r, OUTCOME_BAD_TYPE, "content type");
-    return OUTCOME_NONE;
+    struct bytes type = r->facts.header[HEADER_CONTENT_TYPE].value;
+    r->is_enveloped = admission_is_cloudevent(type, types->items, types->count);
+    if (r->is_enveloped || admission_content_type(type, types->items, types->count)) return OUTCOME_NONE;
+    if (sns && admission_is_plain_text(type)) return OUTCOME_NONE; /* SNS calls its JSON so, and sends nothing else */
+    return refuse(r, OUTCOME_BAD_TYPE, "content type");
 }
 
 static enum outcome step_json(struct request *r)
 {
     if (!r->scanning || json_scanner_end(&r->json)) return OUTCOME_NONE;
     return refuse(r, OUTCOME_BAD_JSON, r->received > 0 ? "not JSON" : "empty body");
+}
+
+static enum outcome step_rate(struct request *r)
+{
+    const struct trigger *t = r->trigger;
+    if (t->rate.interval_ns == 0) return OUTCOME_NONE;
+    if (rate_take(t->rate, &t->account->deliveries_ns, clock_monotonic_us() * 1000, &r->retry_after_s))
+        return OUTCOME_NONE;
+    return refuse(r, OUTCOME_RATE_LIMITED, "rate");
+}
+
+static enum outcome step_identity(struct request *r)
+{
+    return r->store ? event_identify(r, clock_wall_us()) : OUTCOME_KAFKA_AWAY;
+}
+
+static enum outcome step_filter(struct request *r)
+{
+    const struct config_list *events = &r->trigger->options.events;
+    return admission_event(buffer_view(&r->event_type), events->items, events->count) ? OUTCOME_NONE : OUTCOME_IGNORED;
 }
 
 static enum outcome send_outcome(struct request *r, enum publish_start start)
@@ -338,8 +376,8 @@ static enum outcome step_publish(struct request *r)
 {
     struct ingress *in = r->ingress;
     struct event_record event;
-    if (!r->store || !publisher_ready(in->publisher, NULL)) return OUTCOME_KAFKA_AWAY;
-    enum outcome outcome = event_make(r, clock_wall_us(), &event);
+    if (!publisher_ready(in->publisher, NULL)) return OUTCOME_KAFKA_AWAY;
+    enum outcome outcome = event_make(r, &event);
     if (outcome != OUTCOME_NONE) return outcome;
     int64_t deadline_ms = clock_monotonic_ms() + r->trigger->deadline_ms;
     outcome = send_outcome(r, publisher_send(in->publisher, &event.record, deadline_ms, r));
@@ -347,7 +385,8 @@ static enum outcome step_publish(struct request *r)
     return outcome;
 }
 
-static request_step *const end_steps[] = {step_signature, step_content_type, step_json, step_publish};
+static request_step *const end_steps[] = {step_signature, handshake_at_end, step_content_type, step_json,
+                                          step_rate,      step_identity,    step_filter,       step_publish};
 
 void webhook_complete(void *ctx, struct http_request *http)
 {

@@ -1,0 +1,63 @@
+/* handshake.h: what providers ask beside deliveries, and what they are told.  Pure.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "buffer.h"
+#include "config.h"
+#include "scheme.h"
+
+enum scheme_handshake {
+    HANDSHAKE_SLACK_CHALLENGE,
+    HANDSHAKE_ZOOM_VALIDATION,
+    HANDSHAKE_DISCORD_PING,
+    HANDSHAKE_ECHO_QUERY,
+    HANDSHAKE_META_SUBSCRIBE,
+    HANDSHAKE_GRAPH_VALIDATION,
+    HANDSHAKE_OKTA_VERIFICATION,
+    HANDSHAKE_EVENTGRID_VALIDATION,
+    HANDSHAKE_SNS_CONFIRMATION,
+    HANDSHAKE_CLOUDEVENTS_OPTIONS,
+    HANDSHAKE_X_CRC,
+    HANDSHAKE_HEAD,
+};
+enum { HANDSHAKE_NONE = -1, HANDSHAKE_KINDS = HANDSHAKE_HEAD + 1, HANDSHAKE_ORIGIN_SIZE = 254 };
+
+struct handshake_policy {      /* of a trigger */
+    unsigned kinds;            /* bits 1 << enum scheme_handshake */
+    struct bytes verify_token; /* empty: none */
+    const struct config_list *origins, *topic_arns;
+    bool (*hmac)(const void *ctx, struct bytes text, uint8_t mac[32]); /* HMAC-SHA256 under the current secret */
+    const void *hmac_ctx;
+};
+struct handshake_question { /* views of the request */
+    struct bytes method, query /* raw */, body /* once it is whole */;
+    struct scheme_headers headers;
+    bool bodyless; /* by its head */
+};
+enum handshake_verdict {
+    HANDSHAKE_ANSWERED,
+    HANDSHAKE_MALFORMED,  /* 400 */
+    HANDSHAKE_REFUSED,    /* 403 */
+    HANDSHAKE_NO_CONSENT, /* 405 */
+    HANDSHAKE_UNABLE,     /* ours: 503 */
+};
+struct handshake_answer {
+    enum handshake_verdict verdict;
+    int status;                         /* when answered */
+    const char *content_type;           /* NULL: no body */
+    const char *reason;                 /* when not answered; static */
+    char origin[HANDSHAKE_ORIGIN_SIZE]; /* of a consent, else "" */
+};
+const char *handshake_name(int kind);
+/* HANDSHAKE_NONE when there is no such kind. */
+int handshake_kind(struct bytes name);
+/* The kinds that are signed as deliveries are. */
+unsigned handshake_signed_kinds(void);
+/* Which of the declared kinds the request asks for, or HANDSHAKE_NONE: at its head the unsigned ones, after its
+ * verification the signed ones. */
+int handshake_asked(unsigned declared, const struct handshake_question *q, bool verified);
+/* Answers; `body` holds what is to be sent. */
+void handshake_answer(int kind, const struct handshake_policy *policy, const struct handshake_question *q,
+                      struct buffer *body, struct handshake_answer *answer);
+/* NULL, or why a verified body may not be a delivery here: x-crc hands out MACs of other texts, and anybody can have
+ * Amazon sign for a topic of his own. */
+const char *handshake_refuses_delivery(const struct handshake_policy *policy, struct bytes body);

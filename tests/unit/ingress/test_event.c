@@ -3,6 +3,7 @@
 #include "ingress.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 /* cmocka wants its headers first */
 #include <cmocka.h>
@@ -61,11 +62,42 @@ static void anything_else_starts_a_new_trace(void **state)
     }
 }
 
+static void a_tracestate_is_cut_between_members(void **state)
+{
+    (void)state;
+    char many[512] = "a=1", thirty_two[512];
+    for (int i = 1; i < 40; i++) {
+        if (i == 32) memcpy(thirty_two, many, sizeof many);
+        memcpy(many + strlen(many), ",a=1", 5);
+    }
+    static char long_member[520], fits[513], beyond[560];
+    memset(long_member, 'a', 519);
+    memset(fits, 'b', 512);
+    snprintf(beyond, sizeof beyond, "%.500s,%s", fits, "x=12345678901234567890");
+    const struct {
+        const char *text, *kept;
+    } rows[] = {
+        {"", ""},          {"a=1", "a=1"}, {"a=1,b=2", "a=1,b=2"}, {many, thirty_two},
+        {long_member, ""}, {fits, fits},   {beyond, beyond},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buffer b;
+        buffer_init(&b, 1024);
+        buffer_text(&b, rows[i].text);
+        event_cut_tracestate(&b);
+        size_t kept = rows[i].text == beyond ? 500 : strlen(rows[i].kept);
+        if (b.size != kept || memcmp(buffer_cstr(&b), rows[i].kept, kept) != 0)
+            fail_msg("row %zu: %s", i, buffer_cstr(&b));
+        buffer_close(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_valid_parent_is_taken_over),
         cmocka_unit_test(anything_else_starts_a_new_trace),
+        cmocka_unit_test(a_tracestate_is_cut_between_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

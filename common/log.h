@@ -28,6 +28,13 @@ bool log_enabled(enum log_level level);
 /* Lines dropped since the start. */
 int64_t log_dropped(void);
 
+/* From now on the calling thread's lines below LOG_WARN wait for log_flush, or until 64 KiB of them wait: a write costs
+ * more than a line.  Graver ones are written at once, behind those that wait.  For one thread, which flushes before it
+ * sleeps. */
+void log_hold(void);
+/* Writes what waits, as many whole lines a write(2) as a pipe takes undivided; keeps errno. */
+void log_flush(void);
+
 static inline struct log_field log_text(const char *key, const char *value)
 {
     return (struct log_field){.key = key, .kind = LOG_TEXT, .as.text = value};

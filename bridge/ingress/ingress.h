@@ -305,7 +305,8 @@ void account_write_metrics(const struct account *strangers, const struct trigger
 enum publish_end {
     PUBLISH_ACKNOWLEDGED, /* the brokers have it */
     PUBLISH_FAILED,       /* they don't, or nobody knows */
-    PUBLISH_OVERSIZED,    /* they never will: over the topic's max.message.bytes */
+    PUBLISH_OVERSIZED,    /* they never will: over the client's or the topic's limit */
+    PUBLISH_FULL,         /* the producer's queue is full */
     PUBLISH_LATE,         /* the ticket's deadline passed first */
 };
 struct publish_report {
@@ -324,7 +325,7 @@ struct publisher_settings {
     void (*answered)(void *ctx, void *subject, const struct publish_report *report);
     void *ctx;
 };
-enum publish_start { PUBLISH_STARTED, PUBLISH_AWAY, PUBLISH_QUEUE_FULL, PUBLISH_TOO_LARGE };
+enum publish_start { PUBLISH_STARTED, PUBLISH_AWAY, PUBLISH_QUEUE_FULL };
 
 struct publisher;
 struct publisher *publisher_new(const struct publisher_settings *settings, struct error *error);
@@ -332,9 +333,11 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
 int publisher_fd(const struct publisher *p);
 int publisher_timeout_ms(const struct publisher *p, int64_t now_ms);
 void publisher_run(struct publisher *p, int64_t now_ms);
-/* Copies the record; the deadline is monotonic time.  PUBLISH_STARTED: `answered` will be called once with `subject`,
- * never from inside this call. */
+/* Copies the record, which goes out with the next publisher_flush; the deadline is monotonic time.  PUBLISH_STARTED:
+ * `answered` will be called once with `subject`, never from inside this call. */
 enum publish_start publisher_send(struct publisher *p, const struct record *record, int64_t deadline_ms, void *subject);
+/* Hands what was sent since the last flush to librdkafka, in its order.  At the end of each turn of the loop. */
+void publisher_flush(struct publisher *p);
 /* Would publisher_send start now?  Else *why, if given, is a sentence that lives until the next call. */
 bool publisher_ready(const struct publisher *p, const char **why);
 /* Wrong credentials, met before the first connection: waiting will not help (traps 2.1). */

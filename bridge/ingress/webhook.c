@@ -360,28 +360,21 @@ static enum outcome step_filter(struct request *r)
     return admission_event(buffer_view(&r->event_type), events->items, events->count) ? OUTCOME_NONE : OUTCOME_IGNORED;
 }
 
-static enum outcome send_outcome(struct request *r, enum publish_start start)
-{
-    switch (start) {
-    case PUBLISH_STARTED: return OUTCOME_NONE;
-    case PUBLISH_AWAY: return OUTCOME_KAFKA_AWAY;
-    case PUBLISH_QUEUE_FULL: return OUTCOME_QUEUE_FULL;
-    case PUBLISH_TOO_LARGE: break;
-    }
-    return refuse(r, OUTCOME_TOO_LARGE, "over message.max.bytes");
-}
-
-/* Suspends before the record goes out: the report may come before libmicrohttpd hears from us again (traps 5.1). */
+/* The record goes out at the end of this turn, after the request was suspended: its report may not come before
+ * libmicrohttpd hears from us (traps 5.1). */
 static enum outcome step_publish(struct request *r)
 {
+    static const enum outcome outcomes[] = {[PUBLISH_STARTED] = OUTCOME_NONE,
+                                            [PUBLISH_AWAY] = OUTCOME_KAFKA_AWAY,
+                                            [PUBLISH_QUEUE_FULL] = OUTCOME_QUEUE_FULL};
     struct ingress *in = r->ingress;
     struct event_record event;
     if (!publisher_ready(in->publisher, NULL)) return OUTCOME_KAFKA_AWAY;
     enum outcome outcome = event_make(r, &event);
     if (outcome != OUTCOME_NONE) return outcome;
     int64_t deadline_ms = clock_monotonic_ms() + r->trigger->deadline_ms;
-    outcome = send_outcome(r, publisher_send(in->publisher, &event.record, deadline_ms, r));
-    release_body(r); /* the producer has its own copy */
+    outcome = outcomes[publisher_send(in->publisher, &event.record, deadline_ms, r)];
+    release_body(r); /* the publisher has its own copy */
     return outcome;
 }
 
@@ -406,6 +399,7 @@ void webhook_published(void *ctx, void *subject, const struct publish_report *re
     static const enum outcome outcomes[] = {[PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED,
                                             [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
                                             [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,
+                                            [PUBLISH_FULL] = OUTCOME_QUEUE_FULL,
                                             [PUBLISH_LATE] = OUTCOME_DEADLINE};
     (void)ctx;
     struct request *r = subject;

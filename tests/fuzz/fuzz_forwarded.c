@@ -19,8 +19,8 @@ static size_t split(const uint8_t *data, size_t size, struct http_header headers
     while (size > 0 && count < LINES_MAX) {
         const uint8_t *end = memchr(data, '\n', size);
         size_t length = end ? (size_t)(end - data) : size;
-        headers[count++] =
-            (struct http_header){bytes_of(count % 2 ? "X-Forwarded-For" : "x-forwarded-for"), {data, length}};
+        struct bytes name = bytes_of(count % 2 ? "X-Forwarded-For" : "x-forwarded-for");
+        headers[count++] = (struct http_header){name, {data, length}};
         size -= end ? length + 1 : length;
         data += end ? length + 1 : length;
     }

@@ -235,7 +235,7 @@ static void log_request(const struct request *r)
     fields[n++] = log_text("peer", peer);
     fields[n++] = log_int("bytes", (int64_t)r->received);
     fields[n++] = log_int("duration_us", clock_monotonic_us() - r->started_us);
-    if (r->traceparent[0]) fields[n++] = log_bytes("trace_id", event_trace_id(r->traceparent));
+    if (r->traceparent[0]) fields[n++] = log_bytes("trace_id", trace_id(bytes_of(r->traceparent)));
     if (r->outcome == OUTCOME_ACCEPTED) {
         fields[n++] = log_int("partition", r->partition);
         fields[n++] = log_int("offset", r->offset);

@@ -29,6 +29,10 @@ static const struct known {
     {"partitionkey", NULL, OURS},
     {"recordedtime", NULL, OURS},
     {"datacontenttype", NULL, OURS},
+    {"data", NULL, OURS}, /* what follows stands beside the attributes in what an agent reads */
+    {"body", NULL, OURS},
+    {"headers", NULL, OURS},
+    {"trigger", NULL, OURS},
 };
 enum { KNOWN = sizeof known / sizeof known[0] };
 

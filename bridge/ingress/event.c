@@ -8,66 +8,10 @@
 enum {
     HTTP_HEADERS_MAX = 16,
     EXTRA_HEADERS_MAX = HTTP_HEADERS_MAX + CLOUDEVENT_ATTRIBUTES_MAX,
-    TRACESTATE_MAX = 512,
-    TRACESTATE_MEMBERS_MAX = 32,
+    DIGEST_TEXT_SIZE = 2 * SIGNATURE_SHA256_SIZE + 1,
 };
-enum { DIGEST_TEXT_SIZE = 2 * SIGNATURE_SHA256_SIZE + 1 };
 
 /* ---- trace context (W3C) ---- */
-
-static bool is_lower_hex(struct bytes text, size_t from, size_t count, bool zero_allowed)
-{
-    bool zero = true;
-    for (size_t i = from; i < from + count; i++) {
-        uint8_t c = text.data[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
-        zero = zero && c == '0';
-    }
-    return zero_allowed || !zero;
-}
-
-static bool is_odd_hex(uint8_t c)
-{
-    return ((c >= 'a' ? c - 'a' + 10 : c - '0') & 1) != 0;
-}
-
-/* version "-" trace id "-" parent id "-" flags; later versions may go on after another "-". */
-static bool traceparent_is_valid(struct bytes t)
-{
-    if (t.size < 55 || t.data[2] != '-' || t.data[35] != '-' || t.data[52] != '-') return false;
-    bool version_zero = t.data[0] == '0' && t.data[1] == '0';
-    if (!is_lower_hex(t, 0, 2, true) || (t.data[0] == 'f' && t.data[1] == 'f')) return false;
-    if (t.size > 55 && (version_zero || t.data[55] != '-')) return false;
-    return is_lower_hex(t, 3, 32, false) && is_lower_hex(t, 36, 16, false) && is_lower_hex(t, 53, 2, true);
-}
-
-bool event_traceparent(struct bytes received, const uint8_t random[24], char out[EVENT_TRACEPARENT_SIZE])
-{
-    memcpy(out, "00-", 3);
-    if (traceparent_is_valid(received)) {
-        memcpy(out + 3, received.data + 3, 50);
-        /* Only the sampled bit is defined; the others are ours to send as zero. */
-        memcpy(out + 53, is_odd_hex(received.data[54]) ? "01" : "00", 3);
-        return true;
-    }
-    text_hex(random, 16, out + 3);
-    out[35] = '-';
-    text_hex(random + 16, 8, out + 36);
-    memcpy(out + 52, "-00", 4);
-    return false;
-}
-
-/* W3C: at least 512 characters are kept, 32 members at most, whole ones, from the left: those are the newest. */
-void event_cut_tracestate(struct buffer *state)
-{
-    size_t keep = 0, members = 0;
-    for (size_t i = 0; i <= state->size && i <= TRACESTATE_MAX && members < TRACESTATE_MEMBERS_MAX; i++) {
-        if (i < state->size && state->data[i] != ',') continue;
-        keep = i;
-        members++;
-    }
-    buffer_truncate(state, keep);
-}
 
 /* All tracestate lines joined with commas; empty when there is none. */
 static void add_tracestate(struct request *r)
@@ -80,17 +24,17 @@ static void add_tracestate(struct request *r)
         buffer_bytes(&r->tracestate, h->value);
         first = false;
     }
-    event_cut_tracestate(&r->tracestate);
+    trace_state_cut(&r->tracestate);
 }
 
 static void fill_trace(struct request *r)
 {
     const unsigned count = r->facts.header[HEADER_TRACEPARENT].count;
     struct bytes parent = count == 1 ? r->facts.header[HEADER_TRACEPARENT].value : (struct bytes){0};
-    uint8_t random[24];
+    uint8_t random[TRACE_RANDOM_SIZE];
     ingress_random(r->ingress, random, sizeof random);
     buffer_clear(&r->tracestate);
-    if (event_traceparent(parent, random, r->traceparent)) add_tracestate(r);
+    if (trace_parent_make(parent, random, r->traceparent)) add_tracestate(r);
 }
 
 /* ---- identity ---- */

@@ -27,6 +27,7 @@
 #include "record.h"
 #include "scheme.h"
 #include "text.h"
+#include "trace.h"
 
 /* ---- settings.c: the option table ---- */
 
@@ -372,7 +373,6 @@ bool cloudevent_from_body(struct bytes body, struct cloudevent *event, struct cl
 
 /* ---- webhook.c: POST .../webhook as a list of steps ---- */
 
-enum { EVENT_TRACEPARENT_SIZE = 56 };
 struct request {
     struct request *next; /* in the pool */
     struct ingress *ingress;
@@ -401,7 +401,7 @@ struct request {
     int64_t recorded_us;              /* wall clock */
     bool is_cloudevent, is_enveloped; /* the latter: the body is the envelope */
     struct cloudevent cloudevent;
-    char traceparent[EVENT_TRACEPARENT_SIZE];
+    char traceparent[TRACE_PARENT_SIZE];
     struct buffer event_id, event_type, attributes, tracestate;
     struct buffer scratch; /* evidence, then the answer */
     char workflow_id[RECORD_WORKFLOW_ID_SIZE];
@@ -431,16 +431,6 @@ struct event_record {
 enum outcome event_identify(struct request *r, int64_t wall_us);
 /* Fills r->workflow_id, r->traceparent and *out for an identified event.  OUTCOME_NONE or OUTCOME_MEMORY_FULL. */
 enum outcome event_make(struct request *r, struct event_record *out);
-/* A W3C traceparent for this hop into out: the sender's trace if it gave a valid one (then true), else a new one of
- * `random`.  Pure. */
-bool event_traceparent(struct bytes received, const uint8_t random[24], char out[EVENT_TRACEPARENT_SIZE]);
-/* The trace id in one of ours. */
-static inline struct bytes event_trace_id(const char traceparent[EVENT_TRACEPARENT_SIZE])
-{
-    return (struct bytes){(const uint8_t *)traceparent + 3, 32};
-}
-/* Leaves as much of a tracestate as the W3C asks to keep.  Pure. */
-void event_cut_tracestate(struct buffer *state);
 
 /* ---- handshake_steps.c: what is not a delivery: WebhookInfo, HEAD, OPTIONS, handshakes ---- */
 

@@ -1,6 +1,6 @@
-/* test_event.c: trace context as W3C wants it: taken over, made new, never half.
+/* test_trace.c: trace context as W3C wants it: taken over, made new, never half.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "ingress.h"
+#include "trace.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,8 +23,8 @@ static void a_valid_parent_is_taken_over(void **state)
     };
     const uint8_t random[24] = {0};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char out[EVENT_TRACEPARENT_SIZE];
-        if (!event_traceparent(bytes_of(rows[i][0]), random, out)) fail_msg("%s", rows[i][0]);
+        char out[TRACE_PARENT_SIZE];
+        if (!trace_parent_make(bytes_of(rows[i][0]), random, out)) fail_msg("%s", rows[i][0]);
         assert_int_equal(strlen(out), 55);
         assert_memory_equal(out, "00-" TRACE "-" PARENT "-", 53);
         assert_string_equal(out + 53, rows[i][1]);
@@ -56,8 +56,8 @@ static void anything_else_starts_a_new_trace(void **state)
     uint8_t random[24];
     memset(random, 0xa5, sizeof random);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char out[EVENT_TRACEPARENT_SIZE];
-        if (event_traceparent(bytes_of(rows[i]), random, out)) fail_msg("'%s' passed", rows[i]);
+        char out[TRACE_PARENT_SIZE];
+        if (trace_parent_make(bytes_of(rows[i]), random, out)) fail_msg("'%s' passed", rows[i]);
         assert_string_equal(out, "00-a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5-a5a5a5a5a5a5a5a5-00");
     }
 }
@@ -84,7 +84,7 @@ static void a_tracestate_is_cut_between_members(void **state)
         struct buffer b;
         buffer_init(&b, 1024);
         buffer_text(&b, rows[i].text);
-        event_cut_tracestate(&b);
+        trace_state_cut(&b);
         size_t kept = rows[i].text == beyond ? 500 : strlen(rows[i].kept);
         if (b.size != kept || memcmp(buffer_cstr(&b), rows[i].kept, kept) != 0)
             fail_msg("row %zu: %s", i, buffer_cstr(&b));

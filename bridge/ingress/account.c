@@ -6,12 +6,10 @@
 #include <stdlib.h>
 
 enum {
-    AUDIT_LINES = 5,     /* for each agent, reason and minute */
-    SERIES_MAX = 2000,   /* in /metrics; what is beyond is summed up */
-    SCHEME_REASONS = 16, /* room for those of scheme.h */
-    DENIAL_REASONS = OUTCOMES + SCHEME_REASONS,
+    AUDIT_LINES = 5,   /* for each agent, reason and minute */
+    SERIES_MAX = 2000, /* in /metrics; what is beyond is summed up */
+    DENIAL_REASONS = (int)OUTCOMES + (int)SCHEME_REASONS,
 };
-_Static_assert((int)SCHEME_UNABLE < (int)SCHEME_REASONS, "room for every reason of a scheme");
 
 struct denials {
     struct denial {

@@ -139,11 +139,6 @@ bool admission_content_type(struct bytes content_type, char *const *patterns, si
     return false;
 }
 
-bool admission_is_plain_text(struct bytes content_type)
-{
-    return text_equal_ignore_case(media_type(content_type), bytes_of("text/plain"));
-}
-
 /* A star must not let it in by accident: the sender's word on source and id counts then. */
 bool admission_is_cloudevent(struct bytes content_type, char *const *patterns, size_t count)
 {

@@ -5,33 +5,22 @@
 #include "config.h"
 #include "scheme.h"
 
-enum scheme_handshake {
-    HANDSHAKE_SLACK_CHALLENGE,
-    HANDSHAKE_ZOOM_VALIDATION,
-    HANDSHAKE_DISCORD_PING,
-    HANDSHAKE_ECHO_QUERY,
-    HANDSHAKE_META_SUBSCRIBE,
-    HANDSHAKE_GRAPH_VALIDATION,
-    HANDSHAKE_OKTA_VERIFICATION,
-    HANDSHAKE_EVENTGRID_VALIDATION,
-    HANDSHAKE_SNS_CONFIRMATION,
-    HANDSHAKE_CLOUDEVENTS_OPTIONS,
-    HANDSHAKE_X_CRC,
-    HANDSHAKE_HEAD,
-};
-enum { HANDSHAKE_NONE = -1, HANDSHAKE_KINDS = HANDSHAKE_HEAD + 1, HANDSHAKE_ORIGIN_SIZE = 254 };
+enum { HANDSHAKE_NONE = -1, HANDSHAKE_ORIGIN_SIZE = 254 };
 
 struct handshake_policy {      /* of a trigger */
     unsigned kinds;            /* bits 1 << enum scheme_handshake */
     struct bytes verify_token; /* empty: none */
     const struct config_list *origins, *topic_arns;
-    bool (*hmac)(const void *ctx, struct bytes text, uint8_t mac[32]); /* HMAC-SHA256 under the current secret */
+    /* HMAC-SHA256 under the current secret; NULL: there is none. */
+    bool (*hmac)(const void *ctx, struct bytes text, int64_t now_s, uint8_t mac[32]);
     const void *hmac_ctx;
 };
 struct handshake_question { /* views of the request */
     struct bytes method, query /* raw */, body /* once it is whole */;
-    struct scheme_headers headers;
+    size_t (*find)(void *ctx, const char *name, struct bytes *value); /* as in struct scheme_request */
+    void *ctx;
     bool bodyless; /* by its head */
+    int64_t now_s;
 };
 enum handshake_verdict {
     HANDSHAKE_ANSWERED,
@@ -47,7 +36,6 @@ struct handshake_answer {
     const char *reason;                 /* when not answered; static */
     char origin[HANDSHAKE_ORIGIN_SIZE]; /* of a consent, else "" */
 };
-const char *handshake_name(int kind);
 /* HANDSHAKE_NONE when there is no such kind. */
 int handshake_kind(struct bytes name);
 /* The kinds that are signed as deliveries are. */
@@ -58,6 +46,5 @@ int handshake_asked(unsigned declared, const struct handshake_question *q, bool 
 /* Answers; `body` holds what is to be sent. */
 void handshake_answer(int kind, const struct handshake_policy *policy, const struct handshake_question *q,
                       struct buffer *body, struct handshake_answer *answer);
-/* NULL, or why a verified body may not be a delivery here: x-crc hands out MACs of other texts, and anybody can have
- * Amazon sign for a topic of his own. */
+/* NULL, or why a verified body may not be a delivery here: x-crc hands out MACs of other texts. */
 const char *handshake_refuses_delivery(const struct handshake_policy *policy, struct bytes body);

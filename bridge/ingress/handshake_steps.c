@@ -29,24 +29,18 @@ enum outcome handshake_options(struct request *r)
     return OUTCOME_OPTIONS;
 }
 
-static size_t find_header(void *ctx, const char *name, struct bytes *value)
-{
-    size_t count;
-    *value = http_request_header(ctx, name, &count);
-    return count;
-}
-
 static struct handshake_question question_of(const struct request *r)
 {
-    const struct http_head *head = r->head;
-    size_t path = head->path.size < head->target.size ? head->path.size + 1 : head->target.size;
-    return (struct handshake_question){
-        .method = head->method,
-        .query = {head->target.data + path, head->target.size - path},
-        .body = buffer_view(&r->body),
-        .headers = {.find = find_header, .ctx = r->http},
-        .bodyless = !r->facts.chunked && r->facts.declared <= 0,
-    };
+    struct scheme_request request = webhook_scheme_request(r);
+    struct bytes query = request.query; /* with its '?' */
+    if (query.size > 0) query = (struct bytes){query.data + 1, query.size - 1};
+    return (struct handshake_question){.method = r->head->method,
+                                       .query = query,
+                                       .body = buffer_view(&r->body),
+                                       .find = request.find,
+                                       .ctx = request.ctx,
+                                       .bodyless = !r->facts.chunked && r->facts.declared <= 0,
+                                       .now_s = clock_wall_us() / 1000000};
 }
 
 enum outcome handshake_at_head(struct request *r)
@@ -89,13 +83,13 @@ static enum outcome settle(struct request *r, int kind)
     struct handshake_question q = question_of(r);
     struct rate rate = rate_of(ASKED_PER_S, 1000, ASKED_AT_ONCE);
     r->handshake = kind;
-    r->reason = handshake_name(kind);
+    r->reason = scheme_handshake_name((enum scheme_handshake)kind);
     if (!rate_take(rate, &r->trigger->account->handshakes_ns, clock_monotonic_us() * 1000, &r->retry_after_s))
         return OUTCOME_RATE_LIMITED;
     handshake_answer(kind, &r->trigger->handshake, &q, &r->scratch, &r->handshake_answer);
     if (r->handshake_answer.reason) r->reason = r->handshake_answer.reason;
     if (r->handshake_answer.verdict == HANDSHAKE_MALFORMED)
-        error_set(&r->error, ERROR_INVALID, "%s: %s", handshake_name(kind), r->reason);
+        error_set(&r->error, ERROR_INVALID, "%s: %s", scheme_handshake_name((enum scheme_handshake)kind), r->reason);
     if (r->handshake_answer.verdict == HANDSHAKE_ANSWERED && kind == HANDSHAKE_SNS_CONFIRMATION) log_confirmation(r);
     return outcomes[r->handshake_answer.verdict];
 }

@@ -37,7 +37,7 @@ struct settings {
     int64_t body_max, inflight_body_max, requests_max, connections_max;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     int64_t publish_deadline_ms, queue_max;
-    char *trigger_directory;
+    char *trigger_directory, *scheme_file;
     struct kafka_settings kafka;
     char *events_topic;
     char *manage_listen;
@@ -111,9 +111,8 @@ struct bytes admission_host(struct bytes source);
 /* True if the media type (without parameters) is one of the patterns: whole, or with a star for its beginning or its
  * end; never for application/cloudevents*. */
 bool admission_content_type(struct bytes content_type, char *const *patterns, size_t count);
-/* True for application/json and every +json type; for text/plain. */
+/* True for application/json and every +json type. */
 bool admission_is_json(struct bytes content_type);
-bool admission_is_plain_text(struct bytes content_type);
 
 /* True if an event of that type is wanted: it matches a pattern (or there is none) and none of those that begin with
  * '!'. */
@@ -149,14 +148,20 @@ struct trigger_options { /* as configured */
     int dedupe;                           /* enum dedupe */
     int64_t response_status, deadline_ms; /* 0: the scheme's */
     char *public_url;                     /* "": the general one */
-    struct config_list events, handshake, allowed_origins, topic_arns;
-    char *rate, *verify_token;
+    struct config_list events, handshake, allowed_origins;
+    char *rate;
     int64_t burst;
 };
 
 struct trigger {
     struct trigger_options options;
     struct verifier *verifier; /* NULL: no scheme */
+    struct scheme *own_scheme; /* the verifier's, if the trigger says words of its own */
+    char *verify_token;        /* "": none */
+    struct config_list topics; /* AWS SNS: the only ones that may deliver */
+    struct secret_use {
+        int64_t count, last_s; /* deliveries it verified; Unix time of the last, 0: never */
+    } * uses;                  /* one for each secret; the only part of a trigger that changes */
     struct network *allowed;
     struct source_policy source;
     int64_t body_max, deadline_ms;
@@ -164,7 +169,7 @@ struct trigger {
     struct rate rate;
     int64_t rate_per_min; /* what a CloudEvents sender is told; 0: no limit */
     struct handshake_policy handshake;
-    struct secret *verify_token;
+    struct secret *hub_token;
     bool cloudevents;         /* events in binary mode are taken as such; in structured mode if listed */
     bool needs_body;          /* what becomes of a delivery depends on its body although Kafka is away */
     struct account *account;  /* never NULL; changes, unlike all else */
@@ -188,14 +193,46 @@ struct trigger_set *trigger_set_new(void);
 bool trigger_set_add(struct trigger_set *set, struct trigger *t);
 const struct trigger *trigger_set_find(const struct trigger_set *set, struct bytes agent_id);
 size_t trigger_set_count(const struct trigger_set *set);
-/* The next trigger from *at on (0 at first), or NULL. */
-const struct trigger *trigger_set_next(const struct trigger_set *set, size_t *at);
+/* Every trigger once, in no order: begin with *cursor 0; NULL behind the last. */
+const struct trigger *trigger_set_next(const struct trigger_set *set, size_t *cursor);
 /* The agents' accounts go on in the new snapshot. */
 void trigger_set_inherit(struct trigger_set *set, const struct trigger_set *before);
 struct trigger_set *trigger_set_ref(struct trigger_set *set);
 void trigger_set_unref(struct trigger_set *set); /* NULL is legal */
 
+/* ---- secret_use.c: which secret verified how many deliveries, and when last ---- */
+
+void secret_use_count(const struct trigger *t, size_t secret, int64_t now_s);
+/* What the old snapshot counted goes on in the new one, by agent and name of the secret. */
+void secret_use_carry(const struct trigger_set *from, const struct trigger_set *to);
+/* Appends counters and last-seen times in the form of /metrics: at most SECRET_USE_ROWS, and how many are left out. */
+enum { SECRET_USE_ROWS = 2000 };
+void secret_use_write(const struct trigger_set *set, struct buffer *out);
+
+/* ---- trigger_verify.c: how a trigger's deliveries are verified ---- */
+
+/* One list element on its way to a trigger. */
+struct trigger_loading {
+    const struct settings *settings;
+    const struct scheme_set *schemes;
+    struct config_report *report;
+    struct config_file *file;
+    char path[64]; /* "triggers.[2]" */
+    bool private_file;
+    bool told; /* how deliveries are verified, rightly or not */
+    struct trigger *trigger;
+};
+/* Reads `verify` or `secret` of the element; problems go to the report. */
+void trigger_verify_load(struct trigger_loading *l);
+/* Frees what trigger_verify_load made. */
+void trigger_verify_close(struct trigger *t);
+void trigger_verify_help(FILE *out);
+
 /* ---- trigger_source.c: where triggers come from ---- */
+
+/* Reports a problem of the element's option. */
+void trigger_problem(const struct trigger_loading *l, const char *option, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 extern const struct config_option trigger_file_options[];
 extern const size_t trigger_file_option_count;
@@ -211,7 +248,7 @@ struct trigger_set *trigger_source_load(const struct settings *settings, const s
 /* Each makes one part of the trigger from its options; the error belongs to that option. */
 struct trigger_policy {
     const char *option;
-    bool (*make)(struct trigger *t, bool literal_allowed, bool loopback, struct error *error);
+    bool (*make)(struct trigger *t, bool literal_allowed, struct error *error);
 };
 extern const struct trigger_policy trigger_policies[];
 extern const size_t trigger_policy_count;
@@ -392,7 +429,7 @@ struct request {
     size_t body_max, received;
     struct buffer body;
     struct verification *verification;
-    const char *secret_name; /* that matched */
+    struct verification_result verified;
     struct json_scanner json;
     int handshake; /* that is asked for at the head, or HANDSHAKE_NONE */
     struct handshake_answer handshake_answer;
@@ -418,6 +455,9 @@ void webhook_malformed(void *ctx, const char *text);
 void webhook_published(void *ctx, void *subject, const struct publish_report *report);
 /* Frees the pool. */
 void webhook_close(struct ingress *in);
+
+/* What the request's scheme looks at. */
+struct scheme_request webhook_scheme_request(const struct request *r);
 
 /* ---- event.c: a verified delivery as a record ---- */
 

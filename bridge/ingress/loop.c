@@ -79,6 +79,7 @@ static void refresh(void *ctx)
 static void write_more(void *ctx, struct buffer *out)
 {
     const struct ingress *in = ctx;
+    secret_use_write(in->triggers, out);
     account_write_metrics(&in->strangers, in->triggers, out);
 }
 
@@ -170,6 +171,7 @@ void ingress_reload(struct ingress *in)
     config_report_init(&report);
     struct trigger_set *fresh = trigger_source_load(&in->settings, in->schemes, &report);
     if (fresh) {
+        secret_use_carry(in->triggers, fresh);
         trigger_set_inherit(fresh, in->triggers);
         trigger_set_unref(in->triggers);
         in->triggers = fresh;

@@ -8,13 +8,13 @@ void trigger_free(struct trigger *t)
 {
     if (!t) return;
     config_free(trigger_file_options, trigger_file_option_count, &t->options);
-    verifier_free(t->verifier);
+    trigger_verify_close(t);
     free(t->allowed);
     free(t->ce_source);
     free(t->webhook_url);
     buffer_close(&t->trigger_json);
     buffer_close(&t->info_json);
-    secret_free(t->verify_token);
+    secret_free(t->hub_token);
     account_unref(t->account);
     for (size_t i = 0; i < t->identity_count; i++)
         free(t->identity[i].record_name);
@@ -88,11 +88,13 @@ size_t trigger_set_count(const struct trigger_set *set)
     return set->count;
 }
 
-const struct trigger *trigger_set_next(const struct trigger_set *set, size_t *at)
+const struct trigger *trigger_set_next(const struct trigger_set *set, size_t *cursor)
 {
-    while (*at < set->size && !set->slots[*at])
-        ++*at;
-    return *at < set->size ? set->slots[(*at)++] : NULL;
+    while (*cursor < set->size) {
+        const struct trigger *t = set->slots[(*cursor)++];
+        if (t) return t;
+    }
+    return NULL;
 }
 
 void trigger_set_inherit(struct trigger_set *set, const struct trigger_set *before)

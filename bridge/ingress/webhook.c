@@ -64,7 +64,8 @@ static struct request *request_take(struct ingress *in, struct http_request *htt
     r->triggers = NULL;
     r->trigger = NULL;
     r->outcome = OUTCOME_NONE;
-    r->reason = r->secret_name = NULL;
+    r->reason = NULL;
+    r->verified = (struct verification_result){.signed_at_ms = -1};
     r->delivery = r->store = r->verifying = r->scanning = false;
     r->body_max = (size_t)in->settings.body_max;
     r->received = 0;
@@ -219,17 +220,28 @@ static enum outcome signature_outcome(struct request *r, enum scheme_reason reas
     return refuse(r, reason == SCHEME_UNABLE ? OUTCOME_MEMORY_FULL : OUTCOME_UNAUTHORIZED, scheme_reason_name(reason));
 }
 
+struct scheme_request webhook_scheme_request(const struct request *r)
+{
+    struct bytes target = r->head->target;
+    size_t path = r->head->path.size;
+    return (struct scheme_request){.find = find_header,
+                                   .ctx = r->http,
+                                   .method = r->head->method,
+                                   .url = bytes_of(r->trigger->webhook_url),
+                                   .query = {target.data + path, target.size - path}};
+}
+
 static enum outcome step_signature_header(struct request *r)
 {
     if (!r->trigger->verifier || r->handshake != HANDSHAKE_NONE) return OUTCOME_NONE;
-    struct scheme_headers headers = {.find = find_header, .ctx = r->http};
+    const struct scheme_request request = webhook_scheme_request(r);
     r->verifying = true;
     return signature_outcome(
-        r, verification_begin(r->verification, r->trigger->verifier, headers, clock_wall_us() / 1000000));
+        r, verification_begin(r->verification, r->trigger->verifier, &request, clock_wall_us() / 1000));
 }
 
-/* What to do with the body.  It is kept only if it can be published as things stand: while Kafka is away only its
- * signature is of interest, and a handshake. */
+/* What to do with the body.  It is kept only if it can be published as things stand, or if verdict, handshake or filter
+ * need it: while Kafka is away only its signature is of interest. */
 static enum outcome step_body(struct request *r)
 {
     r->store = publisher_ready(r->ingress->publisher, NULL) || r->trigger->needs_body || r->handshake != HANDSHAKE_NONE;
@@ -319,18 +331,28 @@ bool webhook_body(void *ctx, struct http_request *http, const void *data, size_t
 static enum outcome step_signature(struct request *r)
 {
     if (!r->verifying) return OUTCOME_NONE;
-    return signature_outcome(r, verification_finish(r->verification, &r->secret_name));
+    const struct scheme_request request = webhook_scheme_request(r);
+    enum scheme_reason reason = verification_finish(r->verification, &request, buffer_view(&r->body), &r->verified);
+    if (reason == SCHEME_OK) secret_use_count(r->trigger, r->verified.secret, clock_wall_us() / 1000000);
+    return signature_outcome(r, reason);
+}
+
+/* Amazon SNS calls its JSON text/plain. */
+static bool scheme_says_type(const struct request *r, struct bytes type)
+{
+    char text[] = "text/plain", *const plain[] = {text};
+    return r->trigger->verifier && scheme_is_sns(verifier_scheme(r->trigger->verifier)) &&
+           admission_content_type(type, plain, 1);
 }
 
 static enum outcome step_content_type(struct request *r)
 {
     const struct config_list *types = &r->trigger->options.content_types;
-    bool sns = (r->trigger->handshake.kinds >> HANDSHAKE_SNS_CONFIRMATION & 1) != 0;
     if (r->facts.header[HEADER_CONTENT_ENCODING].count > 0) return refuse(r, OUTCOME_BAD_TYPE, "content encoding");
     struct bytes type = r->facts.header[HEADER_CONTENT_TYPE].value;
     r->is_enveloped = admission_is_cloudevent(type, types->items, types->count);
-    if (r->is_enveloped || admission_content_type(type, types->items, types->count)) return OUTCOME_NONE;
-    if (sns && admission_is_plain_text(type)) return OUTCOME_NONE; /* SNS calls its JSON so, and sends nothing else */
+    if (r->is_enveloped || admission_content_type(type, types->items, types->count) || scheme_says_type(r, type))
+        return OUTCOME_NONE;
     return refuse(r, OUTCOME_BAD_TYPE, "content type");
 }
 

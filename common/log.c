@@ -97,17 +97,9 @@ static void put_quoted(struct line *l, struct bytes value)
     put(l, "\"", 1);
 }
 
-/* May the value stand without quotes in logfmt? */
-static bool is_bare(struct bytes value)
-{
-    for (size_t i = 0; i < value.size; i++)
-        if (value.data[i] == ' ' || value.data[i] == '=') return false;
-    return value.size > 0 && text_json_plain(value) == value.size;
-}
-
 static void put_value(struct line *l, struct bytes value)
 {
-    if (!l->json && value.size <= VALUE_MAX_BYTES && is_bare(value)) {
+    if (!l->json && value.size <= VALUE_MAX_BYTES && text_is_bare(value)) {
         put(l, value.data, value.size);
         return;
     }
@@ -141,17 +133,11 @@ static void put_int(struct line *l, int64_t value)
     put(l, text, text_format_int64(value, text));
 }
 
-static void put_key(struct line *l, const char *key)
+static void put_key(struct line *l, struct bytes key)
 {
-    if (l->json) {
-        put_cstr(l, ",\"");
-        put_cstr(l, key);
-        put_cstr(l, "\":");
-    } else {
-        put_cstr(l, " ");
-        put_cstr(l, key);
-        put_cstr(l, "=");
-    }
+    put(l, l->json ? ",\"" : " ", l->json ? 2 : 1);
+    put(l, key.data, key.size);
+    put(l, l->json ? "\":" : "=", l->json ? 2 : 1);
 }
 
 static void put_field(struct line *l, const struct log_field *f)

@@ -126,7 +126,7 @@ static void write_ignored(struct request *r, struct buffer *out)
     json_write_null(&w, "workflow_id");
     json_write_cstr(&w, "message", "The trigger takes no events of this type");
     json_write_text(&w, "event_id", buffer_view(&r->event_id));
-    json_write_text(&w, "event_type", buffer_view(&r->event_type));
+    json_write_text(&w, "event_type", buffer_view(&r->ingress->event_type));
     json_write_object_end(&w);
 }
 
@@ -197,7 +197,7 @@ void answers_close(struct ingress *in)
 
 static int request_status(const struct request *r)
 {
-    if (r->outcome == OUTCOME_HANDSHAKE) return r->handshake_answer.status;
+    if (r->outcome == OUTCOME_HANDSHAKE) return r->handshake_status;
     bool taken = r->outcome == OUTCOME_ACCEPTED || r->outcome == OUTCOME_IGNORED;
     return taken ? r->trigger->response_status : rows[r->outcome].status;
 }
@@ -208,12 +208,12 @@ struct http_reply answer_make(struct request *r)
     char wait[TEXT_INT64_SIZE];
     if (r->outcome == OUTCOME_HANDSHAKE) return handshake_reply(r);
     if (!row->write) return r->ingress->replies[r->outcome];
-    buffer_clear(&r->scratch);
-    row->write(r, &r->scratch);
+    buffer_clear(&r->ingress->scratch);
+    row->write(r, &r->ingress->scratch);
     if (r->outcome == OUTCOME_RATE_LIMITED) text_format_int64(r->retry_after_s, wait);
     const char *retry_after_s = r->outcome == OUTCOME_RATE_LIMITED ? wait : row->retry_after_s;
-    if (buffer_ok(&r->scratch))
-        return reply_of(r->outcome, request_status(r), buffer_view(&r->scratch), retry_after_s, false);
+    if (buffer_ok(&r->ingress->scratch))
+        return reply_of(r->outcome, request_status(r), buffer_view(&r->ingress->scratch), retry_after_s, false);
     r->outcome = OUTCOME_MEMORY_FULL;
     return r->ingress->replies[OUTCOME_MEMORY_FULL];
 }

@@ -13,18 +13,18 @@ enum {
 
 /* ---- trace context (W3C) ---- */
 
-/* All tracestate lines joined with commas; empty when there is none. */
+/* All tracestate lines joined with commas, for this event; empty when there is none. */
 static void add_tracestate(struct request *r)
 {
     bool first = true;
     for (size_t i = 0; i < r->head->header_count; i++) {
         const struct http_header *h = &r->head->headers[i];
         if (!text_equal_ignore_case(h->name, bytes_of("tracestate"))) continue;
-        if (!first) buffer_byte(&r->tracestate, ',');
-        buffer_bytes(&r->tracestate, h->value);
+        if (!first) buffer_byte(&r->ingress->tracestate, ',');
+        buffer_bytes(&r->ingress->tracestate, h->value);
         first = false;
     }
-    trace_state_cut(&r->tracestate);
+    trace_state_cut(&r->ingress->tracestate);
 }
 
 static void fill_trace(struct request *r)
@@ -33,7 +33,7 @@ static void fill_trace(struct request *r)
     struct bytes parent = count == 1 ? r->facts.header[HEADER_TRACEPARENT].value : (struct bytes){0};
     uint8_t random[TRACE_RANDOM_SIZE];
     ingress_random(r->ingress, random, sizeof random);
-    buffer_clear(&r->tracestate);
+    buffer_clear(&r->ingress->tracestate);
     if (trace_parent_make(parent, random, r->traceparent)) add_tracestate(r);
 }
 
@@ -41,9 +41,9 @@ static void fill_trace(struct request *r)
 
 static bool fill_cloudevent(struct request *r)
 {
-    const struct cloudevent_texts texts = {&r->event_id, &r->event_type, &r->attributes};
-    if (r->is_enveloped) return cloudevent_from_body(buffer_view(&r->body), &r->cloudevent, texts, &r->error);
-    return cloudevent_from_headers(r->head, &r->cloudevent, texts, &r->error);
+    const struct cloudevent_texts texts = {&r->event_id, &r->ingress->event_type, &r->ingress->attributes};
+    if (r->is_enveloped) return cloudevent_from_body(buffer_view(&r->body), &r->ingress->cloudevent, texts, &r->error);
+    return cloudevent_from_headers(r->head, &r->ingress->cloudevent, texts, &r->error);
 }
 
 static bool fill_by_scheme(struct request *r)
@@ -53,8 +53,8 @@ static bool fill_by_scheme(struct request *r)
     struct bytes body = buffer_view(&r->body);
     if (scheme)
         return scheme_delivery_id(scheme, &request, body, &r->event_id, &r->error) &&
-               scheme_event_type(scheme, &request, body, &r->event_type, &r->error);
-    buffer_text(&r->event_type, "drawbridge.webhook");
+               scheme_event_type(scheme, &request, body, &r->ingress->event_type, &r->error);
+    buffer_text(&r->ingress->event_type, "drawbridge.webhook");
     return true;
 }
 
@@ -71,12 +71,12 @@ enum outcome event_identify(struct request *r, int64_t wall_us)
 {
     r->recorded_us = wall_us;
     buffer_clear(&r->event_id);
-    buffer_clear(&r->event_type);
+    buffer_clear(&r->ingress->event_type);
     r->is_cloudevent = r->is_enveloped || (r->trigger->cloudevents && cloudevent_is_binary(r->head));
     if (!(r->is_cloudevent ? fill_cloudevent(r) : fill_by_scheme(r)))
         return r->error.code == ERROR_MEMORY ? OUTCOME_MEMORY_FULL : OUTCOME_BAD_EVENT;
     if (buffer_ok(&r->event_id) && r->event_id.size == 0) fill_fresh_id(r);
-    return buffer_ok(&r->event_id) && buffer_ok(&r->event_type) ? OUTCOME_NONE : OUTCOME_MEMORY_FULL;
+    return buffer_ok(&r->event_id) && buffer_ok(&r->ingress->event_type) ? OUTCOME_NONE : OUTCOME_MEMORY_FULL;
 }
 
 /* What stands for the delivery in the workflow id. */
@@ -99,13 +99,14 @@ static void write_evidence(struct request *r)
     struct json_writer w;
     char peer[ADDRESS_TEXT_SIZE], signed_at[TEXT_TIME_SIZE];
     address_format(&r->peer, peer);
-    buffer_clear(&r->scratch);
-    json_writer_init(&w, &r->scratch);
+    buffer_clear(&r->ingress->scratch);
+    json_writer_init(&w, &r->ingress->scratch);
     json_write_object(&w, NULL);
     json_write_text(&w, "scheme", r->trigger->scheme_name);
     json_write_cstr(&w, "key", r->verified.secret_name);
-    text_format_time(r->verified.signed_at_ms * 1000, signed_at);
-    json_write_cstr(&w, "signed_at", r->verified.signed_at_ms >= 0 ? signed_at : NULL);
+    bool dated = r->verified.signed_at_ms >= 0;
+    if (dated) text_format_time(r->verified.signed_at_ms * 1000, signed_at);
+    json_write_cstr(&w, "signed_at", dated ? signed_at : NULL);
     json_write_cstr(&w, "peer", peer);
     json_write_cstr(&w, "ingress", r->ingress->hostname);
     json_write_object_end(&w);
@@ -118,9 +119,10 @@ static size_t collect_extra(struct request *r, struct record_header out[EXTRA_HE
         struct bytes value = http_request_header(r->http, r->trigger->identity[i].request_name, NULL);
         if (value.data) out[n++] = (struct record_header){bytes_of(r->trigger->identity[i].record_name), value};
     }
-    if (r->tracestate.size > 0) out[n++] = (struct record_header){bytes_of("tracestate"), buffer_view(&r->tracestate)};
-    for (size_t i = 0; r->is_cloudevent && i < r->cloudevent.count; i++)
-        out[n++] = r->cloudevent.attributes[i];
+    if (r->ingress->tracestate.size > 0)
+        out[n++] = (struct record_header){bytes_of("tracestate"), buffer_view(&r->ingress->tracestate)};
+    for (size_t i = 0; r->is_cloudevent && i < r->ingress->cloudevent.count; i++)
+        out[n++] = r->ingress->cloudevent.attributes[i];
     return n;
 }
 
@@ -131,22 +133,24 @@ enum outcome event_make(struct request *r, struct event_record *out)
     char digest[DIGEST_TEXT_SIZE];
     fill_trace(r);
     write_evidence(r);
-    if (!buffer_ok(&r->scratch)) return OUTCOME_MEMORY_FULL;
+    if (!buffer_ok(&r->ingress->scratch)) return OUTCOME_MEMORY_FULL;
     record_workflow_id(bytes_of(r->agent_id), t->scheme_name, bytes_of(t->ce_source), dedupe_key(r, digest),
                        (struct bytes){0}, r->workflow_id);
     text_format_time(r->recorded_us, out->recorded_time);
-    text_format_time(r->is_cloudevent && r->cloudevent.has_time ? r->cloudevent.time_us : r->recorded_us, out->time);
+    text_format_time(r->is_cloudevent && r->ingress->cloudevent.has_time ? r->ingress->cloudevent.time_us
+                                                                         : r->recorded_us,
+                     out->time);
     const struct record_event event = {
         .agent_id = bytes_of(t->options.agent_id),
         .workflow_id = bytes_of(r->workflow_id),
         .content_type = r->is_enveloped ? bytes_of("application/json") : r->facts.header[HEADER_CONTENT_TYPE].value,
         .ce_id = buffer_view(&r->event_id),
         .ce_source = bytes_of(t->ce_source),
-        .ce_type = buffer_view(&r->event_type),
+        .ce_type = buffer_view(&r->ingress->event_type),
         .ce_time = bytes_of(out->time),
         .recorded_time = bytes_of(out->recorded_time),
         .trigger_json = buffer_view(&t->trigger_json),
-        .evidence_json = buffer_view(&r->scratch),
+        .evidence_json = buffer_view(&r->ingress->scratch),
         .traceparent = bytes_of(r->traceparent),
         .http = extra,
         .http_count = collect_extra(r, extra),

@@ -86,12 +86,14 @@ static enum outcome settle(struct request *r, int kind)
     r->reason = scheme_handshake_name((enum scheme_handshake)kind);
     if (!rate_take(rate, &r->trigger->account->handshakes_ns, clock_monotonic_us() * 1000, &r->retry_after_s))
         return OUTCOME_RATE_LIMITED;
-    handshake_answer(kind, &r->trigger->handshake, &q, &r->scratch, &r->handshake_answer);
-    if (r->handshake_answer.reason) r->reason = r->handshake_answer.reason;
-    if (r->handshake_answer.verdict == HANDSHAKE_MALFORMED)
+    struct handshake_answer *answer = &r->ingress->handshake_answer;
+    handshake_answer(kind, &r->trigger->handshake, &q, &r->ingress->scratch, answer);
+    r->handshake_status = answer->status;
+    if (answer->reason) r->reason = answer->reason;
+    if (answer->verdict == HANDSHAKE_MALFORMED)
         error_set(&r->error, ERROR_INVALID, "%s: %s", scheme_handshake_name((enum scheme_handshake)kind), r->reason);
-    if (r->handshake_answer.verdict == HANDSHAKE_ANSWERED && kind == HANDSHAKE_SNS_CONFIRMATION) log_confirmation(r);
-    return outcomes[r->handshake_answer.verdict];
+    if (answer->verdict == HANDSHAKE_ANSWERED && kind == HANDSHAKE_SNS_CONFIRMATION) log_confirmation(r);
+    return outcomes[answer->verdict];
 }
 
 /* What the head asked for is never a delivery, whatever else is wrong: nothing has verified it. */
@@ -119,14 +121,14 @@ static size_t add_consent(const struct request *r, char rate[TEXT_INT64_SIZE], s
     else
         memcpy(rate, "*", 2);
     headers[n++] = (struct http_reply_header){"Allow", "POST, OPTIONS"};
-    headers[n++] = (struct http_reply_header){"WebHook-Allowed-Origin", r->handshake_answer.origin};
+    headers[n++] = (struct http_reply_header){"WebHook-Allowed-Origin", r->ingress->handshake_answer.origin};
     headers[n++] = (struct http_reply_header){"WebHook-Allowed-Rate", rate};
     return n;
 }
 
 struct http_reply handshake_reply(struct request *r)
 {
-    const struct handshake_answer *a = &r->handshake_answer;
+    const struct handshake_answer *a = &r->ingress->handshake_answer;
     struct http_reply_header headers[5];
     char rate[TEXT_INT64_SIZE];
     size_t n = 0;
@@ -135,5 +137,5 @@ struct http_reply handshake_reply(struct request *r)
         headers[n++] = (struct http_reply_header){"X-Content-Type-Options", "nosniff"};
     }
     if (a->origin[0]) n += add_consent(r, rate, headers + n);
-    return http_reply_new(a->status, buffer_view(&r->scratch), headers, n, false);
+    return http_reply_new(a->status, buffer_view(&r->ingress->scratch), headers, n, false);
 }

@@ -426,21 +426,20 @@ struct request {
     bool delivery;      /* a POST that nothing has refused so far */
     bool store;         /* keep the body: it can be published as things stand */
     bool verifying, scanning;
+    bool is_json; /* the whole body was scanned */
     size_t body_max, received;
     struct buffer body;
-    struct verification *verification;
+    struct verification *verification; /* from its signature header until its event is made */
     struct verification_result verified;
     struct json_scanner json;
-    int handshake; /* that is asked for at the head, or HANDSHAKE_NONE */
-    struct handshake_answer handshake_answer;
+    int handshake;                    /* that is asked for at the head, or HANDSHAKE_NONE */
+    int handshake_status;             /* of OUTCOME_HANDSHAKE */
     enum scheme_reason scheme_reason; /* of OUTCOME_UNAUTHORIZED */
     int64_t retry_after_s;            /* of OUTCOME_RATE_LIMITED */
     int64_t recorded_us;              /* wall clock */
     bool is_cloudevent, is_enveloped; /* the latter: the body is the envelope */
-    struct cloudevent cloudevent;
     char traceparent[TRACE_PARENT_SIZE];
-    struct buffer event_id, event_type, attributes, tracestate;
-    struct buffer scratch; /* evidence, then the answer */
+    struct buffer event_id;
     char workflow_id[RECORD_WORKFLOW_ID_SIZE];
     int partition;
     int64_t offset;
@@ -453,7 +452,8 @@ void webhook_complete(void *ctx, struct http_request *http);
 void webhook_done(void *ctx, struct http_request *http);
 void webhook_malformed(void *ctx, const char *text);
 void webhook_published(void *ctx, void *subject, const struct publish_report *report);
-/* Frees the pool. */
+void webhook_open(struct ingress *in);
+/* Frees the pool and the spares. */
 void webhook_close(struct ingress *in);
 
 /* What the request's scheme looks at. */
@@ -466,8 +466,8 @@ struct event_record {
     struct record_header headers[RECORD_HEADERS_MAX];
     char time[TEXT_TIME_SIZE], recorded_time[TEXT_TIME_SIZE];
 };
-/* Fills r->event_id, r->event_type and r->recorded_us.  OUTCOME_NONE, or OUTCOME_BAD_EVENT with r->error, or
- * OUTCOME_MEMORY_FULL. */
+/* Fills r->event_id, r->recorded_us and, for a moment, the ingress' event_type and cloudevent.  OUTCOME_NONE, or
+ * OUTCOME_BAD_EVENT with r->error, or OUTCOME_MEMORY_FULL. */
 enum outcome event_identify(struct request *r, int64_t wall_us);
 /* Fills r->workflow_id, r->traceparent and *out for an identified event.  OUTCOME_NONE or OUTCOME_MEMORY_FULL. */
 enum outcome event_make(struct request *r, struct event_record *out);
@@ -484,6 +484,7 @@ enum outcome handshake_options(struct request *r);
 
 /* ---- loop.c: the one epoll ---- */
 
+enum { SPARES_MAX = 64 };
 struct entropy {
     uint8_t bytes[512];
     size_t left;
@@ -500,6 +501,16 @@ struct ingress {
     struct publisher *publisher;
     struct http_reply replies[OUTCOMES]; /* the constant ones */
     struct request *pool;
+    /* Memory that a request needs for a moment only.  Few of them at a time do, so the same few blocks serve all and
+     * stay in the processor's cache, however many requests wait for the brokers. */
+    struct buffer event_type, attributes, tracestate, scratch; /* of the event or the answer that is being made */
+    struct cloudevent cloudevent;
+    struct handshake_answer handshake_answer;
+    struct spares {
+        struct buffer bodies[SPARES_MAX];
+        struct verification *verifications[SPARES_MAX];
+        size_t body_count, verification_count;
+    } spares;
     struct entropy entropy;
     char hostname[65];
     struct account strangers; /* of all agents that have no trigger */

@@ -128,6 +128,7 @@ bool ingress_open(struct ingress *in, struct error *error)
 {
     if (gethostname(in->hostname, sizeof in->hostname) != 0) return error_set_errno(error, errno, "gethostname");
     in->hostname[sizeof in->hostname - 1] = 0;
+    webhook_open(in);
     ingress_metric_defs(in->metric_defs);
     in->metrics = metrics_new(in->metric_defs, METRICS);
     if (!in->metrics) return error_set(error, ERROR_MEMORY, "no memory for the metrics");

@@ -53,6 +53,7 @@ struct publisher {
     int64_t queue_bytes;
     int64_t next_due_ms; /* no deadline is earlier; 0: there is none */
     int64_t started_ms, retry_ms;
+    int64_t now_us;          /* of this run */
     int64_t acknowledged_ms; /* the last success */
     bool connected;          /* by the statistics */
     bool was_ready;
@@ -144,11 +145,10 @@ static void answer_due(struct publisher *p, int64_t now_ms)
 
 static void note_acknowledged(struct publisher *p, const struct ticket *t)
 {
-    int64_t now_us = clock_monotonic_us();
-    p->acknowledged_ms = now_us / 1000;
+    p->acknowledged_ms = p->now_us / 1000;
     p->success_since_statistics = true;
     p->stalled = false;
-    metrics_observe_us(p->settings.metrics, METRIC_PRODUCE_TIME, now_us - t->sent_us);
+    metrics_observe_us(p->settings.metrics, METRIC_PRODUCE_TIME, p->now_us - t->sent_us);
 }
 
 static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
@@ -383,6 +383,7 @@ void publisher_run(struct publisher *p, int64_t now_ms)
     if (read(p->event_fd, &events, sizeof events) < 0 && errno != EAGAIN)
         log_event(LOG_ERROR, "eventfd", log_int("errno", errno));
     int turns = 0;
+    p->now_us = clock_monotonic_us();
     while (p->rk && turns < TURNS_MAX && rd_kafka_poll(p->rk, 0) > 0)
         turns++;
     p->more = turns == TURNS_MAX;
@@ -399,8 +400,7 @@ enum publish_start publisher_send(struct publisher *p, const struct record *reco
     if (p->queue_bytes + size > p->settings.queue_max / 5 * 4) return PUBLISH_QUEUE_FULL;
     struct ticket *t = ticket_take(p);
     if (!t) return PUBLISH_QUEUE_FULL;
-    *t = (struct ticket){
-        .publisher = p, .subject = subject, .sent_us = clock_monotonic_us(), .deadline_ms = deadline_ms, .size = size};
+    *t = (struct ticket){.publisher = p, .subject = subject, .deadline_ms = deadline_ms, .size = size};
     if (!kafka_message_init(&t->message, record)) {
         ticket_put(p, t);
         return PUBLISH_QUEUE_FULL;
@@ -433,9 +433,11 @@ void publisher_flush(struct publisher *p)
     struct error error;
     char text[256];
     struct ticket *t = p->line;
+    int64_t now_us = t ? clock_monotonic_us() : 0;
     line_clear(p);
     while (t) {
         struct ticket *after = t->after;
+        t->sent_us = now_us;
         enum kafka_produced produced = kafka_message_produce(p->rk, p->settings.topic, &t->message, t, &error);
         if (produced != KAFKA_PRODUCED) ticket_refuse(p, t, produced);
         if (produced == KAFKA_REFUSED && rd_kafka_fatal_error(p->rk, text, sizeof text))

@@ -86,8 +86,8 @@ class Door:
         self.bridge = Bridge(self.kafka.bootstrap, topics=False)
         self.bridge.names["events"] = "door.events"
         self.key = Ed25519(self.bridge.workspace.file(""))
-        more = [("slack", {}), ("zoom", {}), ("discord", {}), ("meta", {}), ("x", {}), ("intercom", {}), ("dropbox", {}),
-                ("cloudevents", {"allowed_origins": ["*"]}), ("eventgrid", {}), ("msgraph", {}), ("okta", {})]
+        more = [(name, {}) for name in ("slack", "zoom", "discord", "meta", "x", "intercom", "dropbox", "eventgrid",
+                                        "msgraph", "okta")] + [("cloudevents", {"allowed_origins": ["*"]})]
         triggers = [trigger_of(v["id"], v["provider"], v["config"], self.key) for v in VECTORS]
         triggers += [trigger_of(provider, provider, config, self.key) for provider, config in more]
         triggers += [{"agent_id": "off", "enabled": False, "verify": "none", "handshake": ["echo-query"]},

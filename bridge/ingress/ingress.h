@@ -18,6 +18,7 @@
 #include "config.h"
 #include "daemon.h"
 #include "error.h"
+#include "handshake.h"
 #include "http_server.h"
 #include "json.h"
 #include "kafka.h"
@@ -27,6 +28,7 @@
 #include "record.h"
 #include "scheme.h"
 #include "text.h"
+#include "trace.h"
 
 /* ---- settings.c: the option table ---- */
 
@@ -37,7 +39,7 @@ struct settings {
     char *tls_certificate, *tls_key; /* "": plain HTTP */
     char *user;
     struct config_list trusted_proxies;
-    int64_t body_max, inflight_body_max, connections_max;
+    int64_t body_max, inflight_body_max, requests_max, connections_max;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     int64_t publish_deadline_ms, queue_max;
     char *trigger_directory, *scheme_file;
@@ -108,6 +110,8 @@ bool admission_peer(const struct address *socket_peer, const struct http_head *h
 /* NULL when the source may deliver, else the rule that refused. */
 const char *admission_source(const struct source_policy *policy, const struct gate_facts *facts,
                              const struct address *peer);
+/* The same for a handshake, which carries no Origin. */
+const char *admission_address(const struct source_policy *policy, const struct address *peer);
 /* The host of a URL, an Origin or a bare name: without scheme and port; empty when there is none. */
 struct bytes admission_host(struct bytes source);
 /* True if the media type (without parameters) is one of the patterns: whole, or with a star for its beginning or its
@@ -115,6 +119,23 @@ struct bytes admission_host(struct bytes source);
 bool admission_content_type(struct bytes content_type, char *const *patterns, size_t count);
 /* True for application/json and every +json type. */
 bool admission_is_json(struct bytes content_type);
+
+/* True if an event of that type is wanted: it matches a pattern (or there is none) and none of those that begin with
+ * '!'. */
+bool admission_event(struct bytes type, char *const *patterns, size_t count);
+/* True for an event in CloudEvents' structured mode, application/cloudevents+json, where a pattern is that type itself
+ * (no star is). */
+bool admission_is_cloudevent(struct bytes content_type, char *const *patterns, size_t count);
+
+/* ---- rate.c: so many requests for each period; pure ---- */
+
+struct rate {
+    int64_t interval_ns, tolerance_ns; /* 0: no limit */
+};
+/* `burst` of them may come at once; 0: the whole amount. */
+struct rate rate_of(int64_t amount, int64_t period_ms, int64_t burst);
+/* Takes one out of the bucket (0: full).  False: there is none; *wait_s says when to come again. */
+bool rate_take(struct rate rate, int64_t *bucket_ns, int64_t now_ns, int64_t *wait_s);
 
 /* ---- triggers.c: agent id -> trigger; one immutable snapshot ---- */
 
@@ -133,6 +154,9 @@ struct trigger_options { /* as configured */
     int dedupe;                           /* enum dedupe */
     int64_t response_status, deadline_ms; /* 0: the scheme's */
     char *public_url;                     /* "": the general one */
+    struct config_list events, handshake, allowed_origins;
+    char *rate;
+    int64_t burst;
 };
 
 struct trigger {
@@ -148,6 +172,13 @@ struct trigger {
     struct source_policy source;
     int64_t body_max, deadline_ms;
     int response_status;
+    struct rate rate;
+    int64_t rate_per_min; /* what a CloudEvents sender is told; 0: no limit */
+    struct handshake_policy handshake;
+    struct secret *hub_token;
+    bool cloudevents;         /* events in binary mode are taken as such; in structured mode if listed */
+    bool needs_body;          /* what becomes of a delivery depends on its body although Kafka is away */
+    struct account *account;  /* never NULL; changes, unlike all else */
     struct bytes scheme_name; /* as it enters the workflow_id */
     char *ce_source;
     char *webhook_url;
@@ -170,6 +201,8 @@ const struct trigger *trigger_set_find(const struct trigger_set *set, struct byt
 size_t trigger_set_count(const struct trigger_set *set);
 /* Every trigger once, in no order: begin with *cursor 0; NULL behind the last. */
 const struct trigger *trigger_set_next(const struct trigger_set *set, size_t *cursor);
+/* The agents' accounts go on in the new snapshot. */
+void trigger_set_inherit(struct trigger_set *set, const struct trigger_set *before);
 struct trigger_set *trigger_set_ref(struct trigger_set *set);
 void trigger_set_unref(struct trigger_set *set); /* NULL is legal */
 
@@ -216,11 +249,23 @@ void trigger_source_help(FILE *out);
 struct trigger_set *trigger_source_load(const struct settings *settings, const struct scheme_set *schemes,
                                         struct config_report *report);
 
+/* ---- trigger_policy.c: a trigger's rate, filter and handshakes ---- */
+
+/* Each makes one part of the trigger from its options; the error belongs to that option. */
+struct trigger_policy {
+    const char *option;
+    bool (*make)(struct trigger *t, bool literal_allowed, struct error *error);
+};
+extern const struct trigger_policy trigger_policies[];
+extern const size_t trigger_policy_count;
+
 /* ---- answer.c: what can become of a request; the one answer, the one count, the one log line ---- */
 
 enum outcome {
     OUTCOME_NONE, /* go on */
     OUTCOME_ACCEPTED,
+    OUTCOME_IGNORED, /* filtered out */
+    OUTCOME_HANDSHAKE,
     OUTCOME_INFO,
     OUTCOME_OPTIONS,
     OUTCOME_NOT_FOUND,
@@ -233,6 +278,8 @@ enum outcome {
     OUTCOME_BAD_TYPE,
     OUTCOME_TOO_LARGE,
     OUTCOME_BAD_METHOD,
+    OUTCOME_HANDSHAKE_REFUSED,
+    OUTCOME_RATE_LIMITED,
     OUTCOME_KAFKA_AWAY,
     OUTCOME_QUEUE_FULL,
     OUTCOME_MEMORY_FULL,
@@ -277,6 +324,27 @@ const char *outcome_name(enum outcome o);
 struct http_reply answer_make(struct request *r);
 /* Counts and logs a request that is over. */
 void answer_record(struct request *r);
+
+/* ---- account.c: what is kept of an agent from snapshot to snapshot: its buckets and its denials ---- */
+
+struct denials;
+struct account {
+    int references;
+    int64_t deliveries_ns, handshakes_ns; /* buckets */
+    struct denials *denials;              /* NULL: none so far */
+};
+struct account *account_new(void); /* NULL without memory */
+struct account *account_ref(struct account *a);
+void account_unref(struct account *a); /* NULL is legal */
+/* The class of a denial, and its word in log and metrics. */
+enum { ACCOUNT_REASON_SIZE = 48 };
+size_t account_reason(enum outcome outcome, enum scheme_reason reason);
+void account_reason_name(size_t reason, char out[ACCOUNT_REASON_SIZE]);
+/* Counts a denial.  True if it should be told: at most five for each reason and minute; *left_out says how many of an
+ * earlier minute were not. */
+bool account_deny(struct account *a, size_t reason, int64_t now_ms, int64_t *left_out);
+/* The counter of denials in Prometheus text form; `strangers` is the account of all unknown agents. */
+void account_write_metrics(const struct account *strangers, const struct trigger_set *triggers, struct buffer *out);
 
 /* ---- publish.c: produce, delivery report, ticket and deadline ---- */
 
@@ -326,6 +394,28 @@ int64_t publisher_queue_bytes(const struct publisher *p);
 /* Answers every waiting ticket with PUBLISH_FAILED and drops the producer.  NULL is legal. */
 void publisher_free(struct publisher *p);
 
+/* ---- cloudevent.c: a CloudEvent that came over HTTP; pure ---- */
+
+enum { CLOUDEVENT_ATTRIBUTES_MAX = 20 };
+struct cloudevent {
+    bool has_time;
+    int64_t time_us;
+    size_t count; /* of attributes that have no place of their own, as record headers: "ce_subject", ... */
+    struct record_header attributes[CLOUDEVENT_ATTRIBUTES_MAX];
+};
+struct cloudevent_texts { /* emptied, then filled */
+    struct buffer *id, *type;
+    struct buffer *attributes; /* what the event's attributes view */
+};
+/* True if a header carries one of the required attributes. */
+bool cloudevent_is_binary(const struct http_head *head);
+/* False: the sender's fault, told in `error` by the attribute's name. */
+bool cloudevent_from_headers(const struct http_head *head, struct cloudevent *event, struct cloudevent_texts texts,
+                             struct error *error);
+/* The same of an envelope, which is valid JSON. */
+bool cloudevent_from_body(struct bytes body, struct cloudevent *event, struct cloudevent_texts texts,
+                          struct error *error);
+
 /* ---- webhook.c: POST .../webhook as a list of steps ---- */
 
 struct request {
@@ -350,6 +440,13 @@ struct request {
     struct verification *verification; /* from its signature header until its event is made */
     struct verification_result verified;
     struct json_scanner json;
+    int handshake;                    /* that is asked for at the head, or HANDSHAKE_NONE */
+    int handshake_status;             /* of OUTCOME_HANDSHAKE */
+    enum scheme_reason scheme_reason; /* of OUTCOME_UNAUTHORIZED */
+    int64_t retry_after_s;            /* of OUTCOME_RATE_LIMITED */
+    int64_t recorded_us;              /* wall clock */
+    bool is_cloudevent, is_enveloped; /* the latter: the body is the envelope */
+    char traceparent[TRACE_PARENT_SIZE];
     struct buffer event_id;
     char workflow_id[RECORD_WORKFLOW_ID_SIZE];
     int partition;
@@ -372,21 +469,24 @@ struct scheme_request webhook_scheme_request(const struct request *r);
 
 /* ---- event.c: a verified delivery as a record ---- */
 
-enum { EVENT_TRACEPARENT_SIZE = 56 };
 struct event_record {
     struct record record; /* views this struct, the request and its trigger */
     struct record_header headers[RECORD_HEADERS_MAX];
-    char time[TEXT_TIME_SIZE], traceparent[EVENT_TRACEPARENT_SIZE];
+    char time[TEXT_TIME_SIZE], recorded_time[TEXT_TIME_SIZE];
 };
-/* Fills r->event_id, r->workflow_id and *out.  OUTCOME_NONE, or OUTCOME_BAD_EVENT with r->error, or
- * OUTCOME_MEMORY_FULL. */
-enum outcome event_make(struct request *r, int64_t wall_us, struct event_record *out);
-/* A W3C traceparent for this hop into out: the sender's trace if it gave a valid one (then true), else a new one of
- * `random`.  Pure. */
-bool event_traceparent(struct bytes received, const uint8_t random[24], char out[EVENT_TRACEPARENT_SIZE]);
+/* Fills r->event_id, r->recorded_us and, for a moment, the ingress' event_type and cloudevent.  OUTCOME_NONE, or
+ * OUTCOME_BAD_EVENT with r->error, or OUTCOME_MEMORY_FULL. */
+enum outcome event_identify(struct request *r, int64_t wall_us);
+/* Fills r->workflow_id, r->traceparent and *out for an identified event.  OUTCOME_NONE or OUTCOME_MEMORY_FULL. */
+enum outcome event_make(struct request *r, struct event_record *out);
 
-/* ---- handshake.c: what is not a delivery: WebhookInfo, HEAD, OPTIONS ---- */
+/* ---- handshake_steps.c: what is not a delivery: WebhookInfo, HEAD, OPTIONS, handshakes ---- */
 
+/* Notes in r->handshake what the head asks for, if the trigger has that handshake. */
+enum outcome handshake_at_head(struct request *r);
+/* Answers the handshake that the head or the verified body asks for; OUTCOME_NONE: there is none. */
+enum outcome handshake_at_end(struct request *r);
+struct http_reply handshake_reply(struct request *r);
 enum outcome handshake_get(struct request *r);
 enum outcome handshake_options(struct request *r);
 
@@ -422,7 +522,9 @@ struct ingress {
     struct request *pool;
     /* Memory that a request needs for a moment only.  Few of them at a time do, so the same few blocks serve all and
      * stay in the processor's cache, however many requests wait for the brokers. */
-    struct buffer event_type, tracestate, scratch; /* of the event or the answer that is being made */
+    struct buffer event_type, attributes, tracestate, scratch; /* of the event or the answer that is being made */
+    struct cloudevent cloudevent;
+    struct handshake_answer handshake_answer;
     struct spares {
         struct buffer bodies[SPARES_MAX];
         struct verification *verifications[SPARES_MAX];
@@ -430,7 +532,8 @@ struct ingress {
     } spares;
     struct entropy entropy;
     char hostname[65];
-    int64_t body_bytes; /* unverified bytes in memory */
+    struct account strangers; /* of all agents that have no trigger */
+    int64_t body_bytes;       /* unverified bytes in memory */
     bool draining;
 };
 

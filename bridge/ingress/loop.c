@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -76,10 +77,11 @@ static void refresh(void *ctx)
     metrics_add(in->metrics, METRIC_LOG_DROPPED, log_dropped() - metrics_get(in->metrics, METRIC_LOG_DROPPED));
 }
 
-static void write_secret_uses(void *ctx, struct buffer *out)
+static void write_more(void *ctx, struct buffer *out)
 {
     const struct ingress *in = ctx;
     secret_use_write(in->triggers, out);
+    account_write_metrics(&in->strangers, in->triggers, out);
 }
 
 /* ---- build and tear down ---- */
@@ -100,7 +102,7 @@ static bool open_publisher(struct ingress *in, struct error *error)
 
 static bool open_manage(struct ingress *in, struct error *error)
 {
-    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .more = write_secret_uses, .ctx = in};
+    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .more = write_more, .ctx = in};
     in->manage = manage_start(in->settings.manage_listen, in->metrics, hooks, error);
     return in->manage != NULL;
 }
@@ -133,6 +135,7 @@ void ingress_close(struct ingress *in)
     answers_close(in);
     metrics_free(in->metrics);
     trigger_set_unref(in->triggers);
+    free(in->strangers.denials);
     scheme_set_free(in->schemes);
     settings_close(&in->settings);
     log_flush();
@@ -158,6 +161,7 @@ static void reload_triggers(struct ingress *in)
     struct trigger_set *fresh = trigger_source_load(&in->settings, in->schemes, &report);
     if (fresh) {
         secret_use_carry(in->triggers, fresh);
+        trigger_set_inherit(fresh, in->triggers);
         trigger_set_unref(in->triggers);
         in->triggers = fresh;
         metrics_add(in->metrics, METRIC_RELOADS, 1);

@@ -99,6 +99,33 @@ const struct config_option trigger_file_options[] = {
      .offset = AT(public_url),
      .default_text = "",
      .help = "in place of http.public_url"},
+    {.name = "events",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(events),
+     .default_text = "",
+     .help = "event types that are wanted, all others are ignored; '*' is any text, '!' in front: not wanted"},
+    {.name = "rate",
+     .kind = CONFIG_TEXT,
+     .offset = AT(rate),
+     .default_text = "",
+     .help = "deliveries that may come in, \"100/s\", \"6000/min\", \"50/h\"; beyond it 429; empty: no limit"},
+    {.name = "burst",
+     .kind = CONFIG_INT,
+     .offset = AT(burst),
+     .default_text = "0",
+     .min = "0",
+     .max = "1000000",
+     .help = "how many of them may come at once; 0: the rate's whole amount"},
+    {.name = "handshake",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(handshake),
+     .default_text = "",
+     .help = "kinds of handshakes that are answered besides the scheme's"},
+    {.name = "allowed_origins",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(allowed_origins),
+     .default_text = "",
+     .help = "WebHook-Request-Origin names that cloudevents-options consents to; \"*\": any"},
 };
 const size_t trigger_file_option_count = sizeof trigger_file_options / sizeof trigger_file_options[0];
 
@@ -276,6 +303,12 @@ static void load_answers(struct trigger_loading *l)
     const char *repeats = scheme ? scheme_signature_repeats(scheme) : NULL;
     if (o->dedupe == DEDUPE_SIGNATURE && repeats)
         trigger_problem(l, "dedupe", "\"signature\" can't tell deliveries of this scheme apart: %s", repeats);
+    t->account = account_new();
+    if (!t->account) trigger_problem(l, "agent_id", "no memory");
+    struct error error;
+    for (size_t i = 0; i < trigger_policy_count; i++)
+        if (!trigger_policies[i].make(t, l->private_file, &error))
+            trigger_problem(l, trigger_policies[i].option, "%s", error.text);
 }
 
 /* ---- files ---- */

@@ -40,13 +40,14 @@ FOREIGN = {
 # common/ from the bottom up; a file includes its own storey and those below it.
 STOREYS = (
     r"(buffer|text|error|clock|privileges)[a-z_0-9]*",
-    r"(json|signature|log|form|activation|notify)[a-z_]*",
+    r"(json|signature|log|trace|form|activation|notify)[a-z_]*",
     r"(address|listener|tls|record|scheme|template|verification|config|secret|metrics)[a-z_]*",
     r"(kafka|http_server|http_client|manage|daemon)[a-z_]*",
 )
 # No clock, no edge: time and randomness are arguments.
-PURE = (r"common/(json|form|record|scheme|template|verification|signature|buffer|text|error)[a-z_0-9]*\.[ch]"
-        r"|bridge/ingress/(gate|admission)\.[ch]|bridge/runner/(journal|fold|schedule|run|retry|batch|closed)\.[ch]")
+PURE = (r"common/(json|form|record|scheme|template|verification|signature|buffer|text|trace|error)[a-z_0-9]*\.[ch]"
+        r"|bridge/ingress/(gate|admission|rate|handshake|cloudevent)\.[ch]"
+        r"|bridge/runner/(journal|fold|schedule|run|retry|batch|closed)\.[ch]")
 IMPURE_HEADERS = {"clock.h", "kafka.h", "http_server.h", "http_client.h", "daemon.h", "manage.h"}
 
 

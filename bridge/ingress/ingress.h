@@ -35,6 +35,9 @@ struct settings {
     int64_t body_max, inflight_body_max, connections_max;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     int64_t publish_deadline_ms, queue_max;
+    char *spool_directory; /* "": no spool */
+    int64_t spool_size_max;
+    bool spool_default;
     char *trigger_directory;
     struct kafka_settings kafka;
     char *events_topic;
@@ -127,6 +130,7 @@ struct trigger_options { /* as configured */
     int dedupe;                           /* enum dedupe */
     int64_t response_status, deadline_ms; /* 0: the scheme's */
     char *public_url;                     /* "": the general one */
+    bool spool;                           /* as said; see struct trigger */
 };
 
 struct trigger {
@@ -136,6 +140,7 @@ struct trigger {
     struct source_policy source;
     int64_t body_max, deadline_ms;
     int response_status;
+    bool spool;               /* events that Kafka does not take in time go to the disk */
     struct bytes scheme_name; /* as it enters the workflow_id */
     char *ce_source;
     char *webhook_url;
@@ -175,6 +180,7 @@ struct trigger_set *trigger_source_load(const struct settings *settings, const s
 enum outcome {
     OUTCOME_NONE, /* go on */
     OUTCOME_ACCEPTED,
+    OUTCOME_SPOOLED, /* accepted: on our disk */
     OUTCOME_INFO,
     OUTCOME_OPTIONS,
     OUTCOME_NOT_FOUND,
@@ -192,6 +198,7 @@ enum outcome {
     OUTCOME_MEMORY_FULL,
     OUTCOME_DEADLINE,
     OUTCOME_NOT_DELIVERED,
+    OUTCOME_NOT_SPOOLED,
     OUTCOME_DRAINING,
     OUTCOME_DROPPED, /* body beyond twice the limit: closed without an answer */
     OUTCOME_ABORTED, /* the sender went away, or was too slow */
@@ -215,6 +222,15 @@ enum metric {
     METRIC_TRIGGERS,
     METRIC_READY,
     METRIC_LOG_DROPPED,
+    METRIC_SPOOL_EVENTS,
+    METRIC_SPOOL_BYTES,
+    METRIC_SPOOL_AGE,
+    METRIC_SPOOL_REFUSED,
+    METRIC_SPOOL_WRITTEN,
+    METRIC_SPOOL_DRAINED,
+    METRIC_SPOOL_REFUSALS,
+    METRIC_SPOOL_FAILURES,
+    METRIC_SPOOL_TIME,
     METRICS,
 };
 struct ingress;
@@ -237,6 +253,9 @@ enum publish_end {
     PUBLISH_FAILED,       /* they don't, or nobody knows */
     PUBLISH_OVERSIZED,    /* they never will: over the topic's max.message.bytes */
     PUBLISH_LATE,         /* the ticket's deadline passed first */
+    PUBLISH_REFUSED,      /* they never will, for what is in it */
+    PUBLISH_SPOOLED,      /* our disk has it (spool.c) */
+    PUBLISH_UNSPOOLED,    /* neither the brokers nor our disk */
 };
 struct publish_report {
     enum publish_end end;
@@ -254,7 +273,7 @@ struct publisher_settings {
     void (*answered)(void *ctx, void *subject, const struct publish_report *report);
     void *ctx;
 };
-enum publish_start { PUBLISH_STARTED, PUBLISH_AWAY, PUBLISH_QUEUE_FULL, PUBLISH_TOO_LARGE };
+enum publish_start { PUBLISH_STARTED, PUBLISH_AWAY, PUBLISH_QUEUE_FULL, PUBLISH_TOO_LARGE, PUBLISH_NO_ROOM };
 
 struct publisher;
 struct publisher *publisher_new(const struct publisher_settings *settings, struct error *error);
@@ -269,11 +288,56 @@ enum publish_start publisher_send(struct publisher *p, const struct record *reco
 bool publisher_ready(const struct publisher *p, const char **why);
 /* Wrong credentials, met before the first connection: waiting will not help (traps 2.1). */
 bool publisher_refused(const struct publisher *p, struct error *error);
+/* Drops the producer with all that it holds and builds a new one; who still waits is answered PUBLISH_FAILED first.
+ * Waits up to a second for librdkafka's threads; not from inside `answered`. */
+void publisher_reset(struct publisher *p, const char *reason, int64_t now_ms);
 /* Records whose report is still to come. */
 size_t publisher_outstanding(const struct publisher *p);
 int64_t publisher_queue_bytes(const struct publisher *p);
 /* Answers every waiting ticket with PUBLISH_FAILED and drops the producer.  NULL is legal. */
 void publisher_free(struct publisher *p);
+
+/* ---- spool.c: events that wait for Kafka on the disk (the whole of it: spool.h) ---- */
+
+struct spool_settings {
+    const char *directory;
+    int64_t size_max;
+    struct metrics *metrics;
+    /* Each subject's one answer; the publisher's own reports, or PUBLISH_SPOOLED, PUBLISH_UNSPOOLED. */
+    void (*answered)(void *ctx, void *subject, const struct publish_report *report);
+    void *ctx;
+};
+struct spool;
+/* NULL and a sentence that says what to do, if the directory cannot be used. */
+struct spool *spool_open(const struct spool_settings *settings, struct error *error);
+/* The publisher that was made with spool_answered and the spool; before the first spool_send. */
+void spool_set_publisher(struct spool *s, struct publisher *publisher);
+void spool_answered(void *ctx, void *subject, const struct publish_report *report);
+/* In place of publisher_send.  wanted: the event may go to the disk (it must, if earlier ones of its agent are there).
+ * It does so two thirds of the way to the deadline at the latest.  PUBLISH_NO_ROOM: Kafka is away and the spool is
+ * full or fails. */
+enum publish_start spool_send(struct spool *s, const struct record *record, bool wanted, int64_t deadline_ms,
+                              void *subject);
+/* Would it take an event? */
+bool spool_ready(const struct spool *s);
+/* Readable when the disk is done; then, after publisher_run and when spool_timeout_ms has passed: spool_run. */
+int spool_fd(const struct spool *s);
+int spool_timeout_ms(const struct spool *s, int64_t now_ms);
+void spool_run(struct spool *s, int64_t now_ms);
+/* At the end of a turn: what was gathered in it goes to the disk together. */
+void spool_flush(struct spool *s);
+/* Rows that the publisher has: nobody waits for their reports. */
+size_t spool_rows_outstanding(const struct spool *s);
+/* Publishes no more rows. */
+void spool_stop(struct spool *s);
+/* Nobody waits for the disk and nothing has to be written; what is in the spool stays there. */
+bool spool_quiet(const struct spool *s);
+/* After publisher_free: what waited for the publisher goes to the disk and is answered.  NULL is legal. */
+void spool_close(struct spool *s);
+/* "spool: 12 events (...), the oldest for 3 s, 0 refused". */
+void spool_describe(const struct spool *s, struct buffer *out);
+/* Sets the gauges. */
+void spool_refresh(const struct spool *s);
 
 /* ---- webhook.c: POST .../webhook as a list of steps ---- */
 
@@ -351,6 +415,7 @@ struct ingress {
     struct http_server *server;
     struct manage *manage;
     struct publisher *publisher;
+    struct spool *spool;                 /* NULL: switched off; else the publisher's subjects are its own */
     struct http_reply replies[OUTCOMES]; /* the constant ones */
     struct request *pool;
     struct entropy entropy;

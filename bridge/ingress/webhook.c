@@ -213,11 +213,18 @@ static enum outcome step_signature_header(struct request *r)
         r, verification_begin(r->verification, r->trigger->verifier, headers, clock_wall_us() / 1000000));
 }
 
+/* Could an event be published as things stand, or kept until then? */
+static bool can_take(const struct request *r)
+{
+    const struct ingress *in = r->ingress;
+    return publisher_ready(in->publisher, NULL) || (in->spool && r->trigger->spool && spool_ready(in->spool));
+}
+
 /* What to do with the body.  It is kept only if it can be published as things stand: while Kafka is away only its
  * signature is of interest. */
 static enum outcome step_body(struct request *r)
 {
-    r->store = publisher_ready(r->ingress->publisher, NULL);
+    r->store = can_take(r);
     r->scanning = admission_is_json(r->facts.header[HEADER_CONTENT_TYPE].value);
     if (r->scanning) json_scanner_init(&r->json);
     r->body.max = r->body_max;
@@ -328,6 +335,7 @@ static enum outcome send_outcome(struct request *r, enum publish_start start)
     case PUBLISH_STARTED: return OUTCOME_NONE;
     case PUBLISH_AWAY: return OUTCOME_KAFKA_AWAY;
     case PUBLISH_QUEUE_FULL: return OUTCOME_QUEUE_FULL;
+    case PUBLISH_NO_ROOM: return OUTCOME_NOT_SPOOLED;
     case PUBLISH_TOO_LARGE: break;
     }
     return refuse(r, OUTCOME_TOO_LARGE, "over message.max.bytes");
@@ -338,11 +346,12 @@ static enum outcome step_publish(struct request *r)
 {
     struct ingress *in = r->ingress;
     struct event_record event;
-    if (!r->store || !publisher_ready(in->publisher, NULL)) return OUTCOME_KAFKA_AWAY;
+    if (!r->store || !can_take(r)) return OUTCOME_KAFKA_AWAY;
     enum outcome outcome = event_make(r, clock_wall_us(), &event);
     if (outcome != OUTCOME_NONE) return outcome;
     int64_t deadline_ms = clock_monotonic_ms() + r->trigger->deadline_ms;
-    outcome = send_outcome(r, publisher_send(in->publisher, &event.record, deadline_ms, r));
+    outcome = send_outcome(r, in->spool ? spool_send(in->spool, &event.record, r->trigger->spool, deadline_ms, r)
+                                        : publisher_send(in->publisher, &event.record, deadline_ms, r));
     release_body(r); /* the producer has its own copy */
     return outcome;
 }
@@ -364,10 +373,11 @@ void webhook_complete(void *ctx, struct http_request *http)
 
 void webhook_published(void *ctx, void *subject, const struct publish_report *report)
 {
-    static const enum outcome outcomes[] = {[PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED,
-                                            [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
-                                            [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,
-                                            [PUBLISH_LATE] = OUTCOME_DEADLINE};
+    static const enum outcome outcomes[] = {
+        [PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED, [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
+        [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,   [PUBLISH_LATE] = OUTCOME_DEADLINE,
+        [PUBLISH_REFUSED] = OUTCOME_NOT_DELIVERED, [PUBLISH_SPOOLED] = OUTCOME_SPOOLED,
+        [PUBLISH_UNSPOOLED] = OUTCOME_NOT_SPOOLED};
     (void)ctx;
     struct request *r = subject;
     r->outcome = outcomes[report->end];

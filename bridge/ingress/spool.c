@@ -231,8 +231,10 @@ void spool_answered(void *ctx, void *subject, const struct publish_report *repor
 {
     struct spool *s = ctx;
     struct spool_entry *e = subject;
-    if (e->place == SPOOL_DIRECT) direct_report(s, e, report);
-    if (e->place == SPOOL_DRAINING) spool_drain_report(s, e, report);
+    if (e->place == SPOOL_DIRECT)
+        direct_report(s, e, report);
+    else if (e->place == SPOOL_DRAINING)
+        spool_drain_report(s, e, report);
 }
 
 /* ---- the diversion ---- */

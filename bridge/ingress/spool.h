@@ -18,6 +18,8 @@
 #pragma once
 #include "ingress.h"
 
+/* ---- spool_list.c: what happens to one event, and the lists that it goes through; pure ---- */
+
 enum spool_place {                 /* which list the entry is in */
                    SPOOL_DIRECT,   /* the publisher has it and a sender waits */
                    SPOOL_PARKED,   /* a sender waits, and it waits for rows of its agent */

@@ -15,30 +15,15 @@ enum {
 
 static void request_free(struct request *r)
 {
-    if (!r) return;
     buffer_close(&r->body);
     buffer_close(&r->event_id);
-    buffer_close(&r->event_type);
-    buffer_close(&r->tracestate);
-    buffer_close(&r->scratch);
-    verification_free(r->verification);
     free(r);
 }
 
 static struct request *request_new(void)
 {
     struct request *r = calloc(1, sizeof *r);
-    if (!r) return NULL;
-    r->verification = verification_new();
-    if (!r->verification) {
-        free(r);
-        return NULL;
-    }
-    buffer_init(&r->body, 0);
-    buffer_init(&r->event_id, TEXT_MAX);
-    buffer_init(&r->event_type, TEXT_MAX);
-    buffer_init(&r->tracestate, TEXT_MAX);
-    buffer_init(&r->scratch, TEXT_MAX);
+    if (r) buffer_init(&r->event_id, TEXT_MAX);
     return r;
 }
 
@@ -67,30 +52,74 @@ static struct request *request_take(struct ingress *in, struct http_request *htt
     return r;
 }
 
+static void take_body(struct request *r)
+{
+    struct spares *spares = &r->ingress->spares;
+    if (spares->body_count > 0) r->body = spares->bodies[--spares->body_count];
+    r->body.max = r->body_max;
+}
+
 static void release_body(struct request *r)
 {
+    struct spares *spares = &r->ingress->spares;
     r->ingress->body_bytes -= (int64_t)r->body.size;
-    if (r->body.capacity > BODY_KEPT_MAX) buffer_close(&r->body);
+    if (r->body.capacity > BODY_KEPT_MAX || spares->body_count == SPARES_MAX) buffer_close(&r->body);
     buffer_clear(&r->body);
+    if (r->body.data) spares->bodies[spares->body_count++] = r->body;
+    r->body = (struct buffer){0};
+}
+
+static bool take_verification(struct request *r)
+{
+    struct spares *spares = &r->ingress->spares;
+    r->verification =
+        spares->verification_count > 0 ? spares->verifications[--spares->verification_count] : verification_new();
+    return r->verification != NULL;
+}
+
+static void release_verification(struct request *r)
+{
+    struct spares *spares = &r->ingress->spares;
+    if (spares->verification_count == SPARES_MAX)
+        verification_free(r->verification);
+    else if (r->verification)
+        spares->verifications[spares->verification_count++] = r->verification;
+    r->verification = NULL;
 }
 
 static void request_put(struct request *r)
 {
     struct ingress *in = r->ingress;
     release_body(r);
+    release_verification(r);
     trigger_set_unref(r->triggers);
     r->triggers = NULL;
     r->next = in->pool;
     in->pool = r;
 }
 
+void webhook_open(struct ingress *in)
+{
+    buffer_init(&in->event_type, TEXT_MAX);
+    buffer_init(&in->tracestate, TEXT_MAX);
+    buffer_init(&in->scratch, TEXT_MAX);
+}
+
 void webhook_close(struct ingress *in)
 {
+    struct spares *spares = &in->spares;
     while (in->pool) {
         struct request *r = in->pool;
         in->pool = r->next;
         request_free(r);
     }
+    while (spares->body_count > 0)
+        buffer_close(&spares->bodies[--spares->body_count]);
+    while (spares->verification_count > 0)
+        verification_free(spares->verifications[--spares->verification_count]);
+    buffer_close(&in->event_type);
+    buffer_close(&in->tracestate);
+    buffer_close(&in->scratch);
 }
 
 /* ---- steps at the headers ---- */
@@ -208,9 +237,9 @@ static enum outcome step_signature_header(struct request *r)
 {
     if (!r->trigger->verifier) return OUTCOME_NONE;
     struct scheme_headers headers = {.find = find_header, .ctx = r->http};
+    if (!take_verification(r)) return refuse(r, OUTCOME_MEMORY_FULL, "no memory");
     r->verifying = true;
-    return signature_outcome(
-        r, verification_begin(r->verification, r->trigger->verifier, headers, clock_wall_us() / 1000000));
+    return signature_outcome(r, verification_begin(r->verification, r->trigger->verifier, headers, clock_wall_s()));
 }
 
 /* Could an event be published as things stand, or kept until then? */
@@ -227,7 +256,7 @@ static enum outcome step_body(struct request *r)
     r->store = can_take(r);
     r->scanning = admission_is_json(r->facts.header[HEADER_CONTENT_TYPE].value);
     if (r->scanning) json_scanner_init(&r->json);
-    r->body.max = r->body_max;
+    take_body(r);
     return OUTCOME_NONE;
 }
 
@@ -311,7 +340,9 @@ bool webhook_body(void *ctx, struct http_request *http, const void *data, size_t
 static enum outcome step_signature(struct request *r)
 {
     if (!r->verifying) return OUTCOME_NONE;
-    return signature_outcome(r, verification_finish(r->verification, &r->secret_name));
+    enum scheme_reason reason = verification_finish(r->verification, &r->secret_name);
+    release_verification(r);
+    return signature_outcome(r, reason);
 }
 
 static enum outcome step_content_type(struct request *r)
@@ -329,30 +360,23 @@ static enum outcome step_json(struct request *r)
     return refuse(r, OUTCOME_BAD_JSON, r->received > 0 ? "not JSON" : "empty body");
 }
 
-static enum outcome send_outcome(struct request *r, enum publish_start start)
-{
-    switch (start) {
-    case PUBLISH_STARTED: return OUTCOME_NONE;
-    case PUBLISH_AWAY: return OUTCOME_KAFKA_AWAY;
-    case PUBLISH_QUEUE_FULL: return OUTCOME_QUEUE_FULL;
-    case PUBLISH_NO_ROOM: return OUTCOME_NOT_SPOOLED;
-    case PUBLISH_TOO_LARGE: break;
-    }
-    return refuse(r, OUTCOME_TOO_LARGE, "over message.max.bytes");
-}
-
-/* Suspends before the record goes out: the report may come before libmicrohttpd hears from us again (traps 5.1). */
+/* The record goes out at the end of this turn, after the request was suspended: its report may not come before
+ * libmicrohttpd hears from us (traps 5.1). */
 static enum outcome step_publish(struct request *r)
 {
+    static const enum outcome outcomes[] = {[PUBLISH_STARTED] = OUTCOME_NONE,
+                                            [PUBLISH_AWAY] = OUTCOME_KAFKA_AWAY,
+                                            [PUBLISH_QUEUE_FULL] = OUTCOME_QUEUE_FULL,
+                                            [PUBLISH_NO_ROOM] = OUTCOME_NOT_SPOOLED};
     struct ingress *in = r->ingress;
     struct event_record event;
     if (!r->store || !can_take(r)) return OUTCOME_KAFKA_AWAY;
     enum outcome outcome = event_make(r, clock_wall_us(), &event);
     if (outcome != OUTCOME_NONE) return outcome;
     int64_t deadline_ms = clock_monotonic_ms() + r->trigger->deadline_ms;
-    outcome = send_outcome(r, in->spool ? spool_send(in->spool, &event.record, r->trigger->spool, deadline_ms, r)
-                                        : publisher_send(in->publisher, &event.record, deadline_ms, r));
-    release_body(r); /* the producer has its own copy */
+    outcome = outcomes[in->spool ? spool_send(in->spool, &event.record, r->trigger->spool, deadline_ms, r)
+                                 : publisher_send(in->publisher, &event.record, deadline_ms, r)];
+    release_body(r); /* the publisher has its own copy */
     return outcome;
 }
 
@@ -375,9 +399,9 @@ void webhook_published(void *ctx, void *subject, const struct publish_report *re
 {
     static const enum outcome outcomes[] = {
         [PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED, [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
-        [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,   [PUBLISH_LATE] = OUTCOME_DEADLINE,
-        [PUBLISH_REFUSED] = OUTCOME_NOT_DELIVERED, [PUBLISH_SPOOLED] = OUTCOME_SPOOLED,
-        [PUBLISH_UNSPOOLED] = OUTCOME_NOT_SPOOLED};
+        [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,   [PUBLISH_FULL] = OUTCOME_QUEUE_FULL,
+        [PUBLISH_LATE] = OUTCOME_DEADLINE,         [PUBLISH_REFUSED] = OUTCOME_NOT_DELIVERED,
+        [PUBLISH_SPOOLED] = OUTCOME_SPOOLED,       [PUBLISH_UNSPOOLED] = OUTCOME_NOT_SPOOLED};
     (void)ctx;
     struct request *r = subject;
     r->outcome = outcomes[report->end];

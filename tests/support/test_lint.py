@@ -46,7 +46,8 @@ STOREYS = (
 )
 # No clock, no edge: time and randomness are arguments.
 PURE = (r"common/(json|record|scheme|template|verification|signature|buffer|text|error)[a-z_0-9]*\.[ch]"
-        r"|bridge/ingress/(gate|admission|spool_row|spool_agents)\.[ch]|bridge/runner/(journal|fold|schedule|run|retry|batch|closed)\.[ch]")
+        r"|bridge/ingress/(gate|admission|spool_row|spool_agents|spool_list)\.[ch]"
+        r"|bridge/runner/(journal|fold|schedule|run|retry|batch|closed)\.[ch]")
 IMPURE_HEADERS = {"clock.h", "kafka.h", "http_server.h", "http_client.h", "daemon.h", "manage.h"}
 
 

@@ -84,6 +84,7 @@ static void turn(struct bench *b)
     now_ms = clock_monotonic_ms();
     publisher_run(b->publisher, now_ms);
     spool_run(b->spool, now_ms);
+    publisher_flush(b->publisher);
     spool_flush(b->spool);
 }
 

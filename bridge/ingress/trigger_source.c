@@ -380,7 +380,7 @@ static void load_spool(struct loading *l)
     char path[128];
     struct trigger *t = l->trigger;
     snprintf(path, sizeof path, "%s.spool", l->path);
-    bool there = l->settings->spool_directory[0] != 0;
+    bool there = l->settings->spool_directory && l->settings->spool_directory[0];
     t->spool = there && (config_has(l->file, path) ? t->options.spool : l->settings->spool_default);
     if (t->options.spool && !there) problem(l, "spool", "needs spool.directory in the ingress's configuration");
 }

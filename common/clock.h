@@ -28,10 +28,8 @@ static inline int64_t clock_wall_us(void)
     return clock_read_ns(CLOCK_REALTIME) / 1000;
 }
 
-/* Seconds since 1970-01-01 UTC, a few milliseconds late and for a fifth of the price. */
-static inline int64_t clock_wall_s(void)
+/* Milliseconds since 1970-01-01 UTC, a few of them late, for a fifth of the price. */
+static inline int64_t clock_wall_coarse_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME_COARSE, &t);
-    return t.tv_sec;
+    return clock_read_ns(CLOCK_REALTIME_COARSE) / 1000000;
 }

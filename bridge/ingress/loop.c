@@ -80,6 +80,12 @@ static void refresh(void *ctx)
     metrics_add(in->metrics, METRIC_LOG_DROPPED, log_dropped() - metrics_get(in->metrics, METRIC_LOG_DROPPED));
 }
 
+static void write_secret_uses(void *ctx, struct buffer *out)
+{
+    const struct ingress *in = ctx;
+    secret_use_write(in->triggers, out);
+}
+
 /* ---- build and tear down ---- */
 
 static bool open_spool(struct ingress *in, struct error *error)
@@ -130,7 +136,7 @@ static bool open_server(struct ingress *in, struct error *error)
 
 static bool open_manage(struct ingress *in, struct error *error)
 {
-    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .ctx = in};
+    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .more = write_secret_uses, .ctx = in};
     in->manage = manage_start(in->settings.manage_listen, in->metrics, hooks, error);
     return in->manage != NULL;
 }
@@ -185,6 +191,7 @@ void ingress_reload(struct ingress *in)
     config_report_init(&report);
     struct trigger_set *fresh = trigger_source_load(&in->settings, in->schemes, &report);
     if (fresh) {
+        secret_use_carry(in->triggers, fresh);
         trigger_set_unref(in->triggers);
         in->triggers = fresh;
         metrics_add(in->metrics, METRIC_RELOADS, 1);

@@ -13,6 +13,16 @@ static const struct daemon_program program = {
     .help_config_more = trigger_source_help,
 };
 
+/* Schemes of the operator's own, beside the built-in ones. */
+static bool load_scheme_file(struct ingress *in, struct config_report *report)
+{
+    if (!in->settings.scheme_file[0]) return true;
+    struct config_file *file = config_open(in->settings.scheme_file, report);
+    bool good = file && scheme_set_add(in->schemes, file, report);
+    config_close(file);
+    return good;
+}
+
 /* Settings, schemes and triggers; every problem of all three. */
 static bool load(struct ingress *in, const char *path, struct config_report *report)
 {
@@ -23,6 +33,7 @@ static bool load(struct ingress *in, const char *path, struct config_report *rep
         config_report_add(report, "providers.cfg", 0, "%s", error.text);
         return false;
     }
+    if (!load_scheme_file(in, report)) return false;
     in->triggers = trigger_source_load(&in->settings, in->schemes, report);
     return in->triggers != NULL;
 }

@@ -44,8 +44,9 @@ static struct request *request_take(struct ingress *in, struct http_request *htt
     r->triggers = NULL;
     r->trigger = NULL;
     r->outcome = OUTCOME_NONE;
-    r->reason = r->secret_name = NULL;
-    r->delivery = r->store = r->verifying = r->scanning = false;
+    r->reason = NULL;
+    r->verified = (struct verification_result){.signed_at_ms = -1};
+    r->delivery = r->store = r->verifying = r->scanning = r->is_json = false;
     r->body_max = (size_t)in->settings.body_max;
     r->received = 0;
     buffer_clear(&r->event_id);
@@ -233,13 +234,26 @@ static enum outcome signature_outcome(struct request *r, enum scheme_reason reas
     return refuse(r, reason == SCHEME_UNABLE ? OUTCOME_MEMORY_FULL : OUTCOME_UNAUTHORIZED, scheme_reason_name(reason));
 }
 
+struct scheme_request webhook_scheme_request(const struct request *r)
+{
+    struct bytes target = r->head->target;
+    size_t path = r->head->path.size;
+    return (struct scheme_request){.find = find_header,
+                                   .ctx = r->http,
+                                   .method = r->head->method,
+                                   .url = bytes_of(r->trigger->webhook_url),
+                                   .query = {target.data + path, target.size - path},
+                                   .members = r->is_json ? &r->json.members : NULL};
+}
+
 static enum outcome step_signature_header(struct request *r)
 {
     if (!r->trigger->verifier) return OUTCOME_NONE;
-    struct scheme_headers headers = {.find = find_header, .ctx = r->http};
+    const struct scheme_request request = webhook_scheme_request(r);
     if (!take_verification(r)) return refuse(r, OUTCOME_MEMORY_FULL, "no memory");
     r->verifying = true;
-    return signature_outcome(r, verification_begin(r->verification, r->trigger->verifier, headers, clock_wall_s()));
+    return signature_outcome(
+        r, verification_begin(r->verification, r->trigger->verifier, &request, clock_wall_coarse_ms()));
 }
 
 /* Could an event be published as things stand, or kept until then? */
@@ -249,11 +263,12 @@ static bool can_take(const struct request *r)
     return publisher_ready(in->publisher, NULL) || (in->spool && r->trigger->spool && spool_ready(in->spool));
 }
 
-/* What to do with the body.  It is kept only if it can be published as things stand: while Kafka is away only its
- * signature is of interest. */
+/* What to do with the body.  It is kept only if the event can be taken as things stand, or if the verdict needs it:
+ * else only its signature is of interest. */
 static enum outcome step_body(struct request *r)
 {
-    r->store = can_take(r);
+    const struct verifier *v = r->trigger->verifier;
+    r->store = can_take(r) || (v && scheme_needs_body(verifier_scheme(v)));
     r->scanning = admission_is_json(r->facts.header[HEADER_CONTENT_TYPE].value);
     if (r->scanning) json_scanner_init(&r->json);
     take_body(r);
@@ -340,23 +355,34 @@ bool webhook_body(void *ctx, struct http_request *http, const void *data, size_t
 static enum outcome step_signature(struct request *r)
 {
     if (!r->verifying) return OUTCOME_NONE;
-    enum scheme_reason reason = verification_finish(r->verification, &r->secret_name);
-    release_verification(r);
+    const struct scheme_request request = webhook_scheme_request(r);
+    enum scheme_reason reason = verification_finish(r->verification, &request, buffer_view(&r->body), &r->verified);
+    if (reason == SCHEME_OK) secret_use_count(r->trigger, r->verified.secret, clock_wall_coarse_ms() / 1000);
     return signature_outcome(r, reason);
+}
+
+/* Amazon SNS calls its JSON text/plain. */
+static bool scheme_says_type(const struct request *r, struct bytes type)
+{
+    char text[] = "text/plain", *const plain[] = {text};
+    return r->trigger->verifier && scheme_is_sns(verifier_scheme(r->trigger->verifier)) &&
+           admission_content_type(type, plain, 1);
 }
 
 static enum outcome step_content_type(struct request *r)
 {
     const struct config_list *types = &r->trigger->options.content_types;
     if (r->facts.header[HEADER_CONTENT_ENCODING].count > 0) return refuse(r, OUTCOME_BAD_TYPE, "content encoding");
-    if (!admission_content_type(r->facts.header[HEADER_CONTENT_TYPE].value, types->items, types->count))
+    struct bytes type = r->facts.header[HEADER_CONTENT_TYPE].value;
+    if (!admission_content_type(type, types->items, types->count) && !scheme_says_type(r, type))
         return refuse(r, OUTCOME_BAD_TYPE, "content type");
     return OUTCOME_NONE;
 }
 
 static enum outcome step_json(struct request *r)
 {
-    if (!r->scanning || json_scanner_end(&r->json)) return OUTCOME_NONE;
+    r->is_json = r->scanning && json_scanner_end(&r->json);
+    if (!r->scanning || r->is_json) return OUTCOME_NONE;
     return refuse(r, OUTCOME_BAD_JSON, r->received > 0 ? "not JSON" : "empty body");
 }
 
@@ -377,6 +403,7 @@ static enum outcome step_publish(struct request *r)
     outcome = outcomes[in->spool ? spool_send(in->spool, &event.record, r->trigger->spool, deadline_ms, r)
                                  : publisher_send(in->publisher, &event.record, deadline_ms, r)];
     release_body(r); /* the publisher has its own copy */
+    release_verification(r);
     return outcome;
 }
 

@@ -42,6 +42,9 @@ struct settings {
     int64_t body_max, inflight_body_max, requests_max, connections_max;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     int64_t publish_deadline_ms, queue_max;
+    char *spool_directory; /* "": no spool */
+    int64_t spool_size_max;
+    bool spool_default;
     char *trigger_directory, *scheme_file;
     struct kafka_settings kafka;
     char *events_topic;
@@ -157,6 +160,7 @@ struct trigger_options { /* as configured */
     struct config_list events, handshake, allowed_origins;
     char *rate;
     int64_t burst;
+    bool spool; /* as said; see struct trigger */
 };
 
 struct trigger {
@@ -179,6 +183,7 @@ struct trigger {
     bool cloudevents;         /* events in binary mode are taken as such; in structured mode if listed */
     bool needs_body;          /* what becomes of a delivery depends on its body although Kafka is away */
     struct account *account;  /* never NULL; changes, unlike all else */
+    bool spool;               /* events that Kafka does not take in time go to the disk */
     struct bytes scheme_name; /* as it enters the workflow_id */
     char *ce_source;
     char *webhook_url;
@@ -266,6 +271,7 @@ enum outcome {
     OUTCOME_ACCEPTED,
     OUTCOME_IGNORED, /* filtered out */
     OUTCOME_HANDSHAKE,
+    OUTCOME_SPOOLED, /* accepted: on our disk */
     OUTCOME_INFO,
     OUTCOME_OPTIONS,
     OUTCOME_NOT_FOUND,
@@ -285,6 +291,7 @@ enum outcome {
     OUTCOME_MEMORY_FULL,
     OUTCOME_DEADLINE,
     OUTCOME_NOT_DELIVERED,
+    OUTCOME_NOT_SPOOLED,
     OUTCOME_DRAINING,
     OUTCOME_DROPPED, /* body beyond twice the limit: closed without an answer */
     OUTCOME_ABORTED, /* the sender went away, or was too slow */
@@ -310,6 +317,15 @@ enum metric {
     METRIC_TLS_EXPIRY,
     METRIC_TLS_RELOAD_FAILURES,
     METRIC_LOG_DROPPED,
+    METRIC_SPOOL_EVENTS,
+    METRIC_SPOOL_BYTES,
+    METRIC_SPOOL_AGE,
+    METRIC_SPOOL_REFUSED,
+    METRIC_SPOOL_WRITTEN,
+    METRIC_SPOOL_DRAINED,
+    METRIC_SPOOL_REFUSALS,
+    METRIC_SPOOL_FAILURES,
+    METRIC_SPOOL_TIME,
     METRICS,
 };
 struct ingress;
@@ -354,6 +370,9 @@ enum publish_end {
     PUBLISH_OVERSIZED,    /* they never will: over the client's or the topic's limit */
     PUBLISH_FULL,         /* the producer's queue is full */
     PUBLISH_LATE,         /* the ticket's deadline passed first */
+    PUBLISH_REFUSED,      /* they never will, for what is in it */
+    PUBLISH_SPOOLED,      /* our disk has it (spool.c) */
+    PUBLISH_UNSPOOLED,    /* neither the brokers nor our disk */
 };
 struct publish_report {
     enum publish_end end;
@@ -371,7 +390,7 @@ struct publisher_settings {
     void (*answered)(void *ctx, void *subject, const struct publish_report *report);
     void *ctx;
 };
-enum publish_start { PUBLISH_STARTED, PUBLISH_AWAY, PUBLISH_QUEUE_FULL };
+enum publish_start { PUBLISH_STARTED, PUBLISH_AWAY, PUBLISH_QUEUE_FULL, PUBLISH_NO_ROOM };
 
 struct publisher;
 struct publisher *publisher_new(const struct publisher_settings *settings, struct error *error);
@@ -388,6 +407,9 @@ void publisher_flush(struct publisher *p);
 bool publisher_ready(const struct publisher *p, const char **why);
 /* Wrong credentials, met before the first connection: waiting will not help (traps 2.1). */
 bool publisher_refused(const struct publisher *p, struct error *error);
+/* Drops the producer with all that it holds and builds a new one; who still waits is answered PUBLISH_FAILED first.
+ * Waits up to a second for librdkafka's threads; not from inside `answered`. */
+void publisher_reset(struct publisher *p, const char *reason, int64_t now_ms);
 /* Records whose report is still to come. */
 size_t publisher_outstanding(const struct publisher *p);
 int64_t publisher_queue_bytes(const struct publisher *p);
@@ -415,6 +437,48 @@ bool cloudevent_from_headers(const struct http_head *head, struct cloudevent *ev
 /* The same of an envelope, which is valid JSON. */
 bool cloudevent_from_body(struct bytes body, struct cloudevent *event, struct cloudevent_texts texts,
                           struct error *error);
+
+/* ---- spool.c: events that wait for Kafka on the disk (the whole of it: spool.h) ---- */
+
+struct spool_settings {
+    const char *directory;
+    int64_t size_max;
+    struct metrics *metrics;
+    /* Each subject's one answer; the publisher's own reports, or PUBLISH_SPOOLED, PUBLISH_UNSPOOLED. */
+    void (*answered)(void *ctx, void *subject, const struct publish_report *report);
+    void *ctx;
+};
+struct spool;
+/* NULL and a sentence that says what to do, if the directory cannot be used. */
+struct spool *spool_open(const struct spool_settings *settings, struct error *error);
+/* The publisher that was made with spool_answered and the spool; before the first spool_send. */
+void spool_set_publisher(struct spool *s, struct publisher *publisher);
+void spool_answered(void *ctx, void *subject, const struct publish_report *report);
+/* In place of publisher_send.  wanted: the event may go to the disk (it must, if earlier ones of its agent are there).
+ * It does so two thirds of the way to the deadline at the latest.  PUBLISH_NO_ROOM: Kafka is away and the spool is
+ * full or fails. */
+enum publish_start spool_send(struct spool *s, const struct record *record, bool wanted, int64_t deadline_ms,
+                              void *subject);
+/* Would it take an event? */
+bool spool_ready(const struct spool *s);
+/* Readable when the disk is done; then, after publisher_run and when spool_timeout_ms has passed: spool_run. */
+int spool_fd(const struct spool *s);
+int spool_timeout_ms(const struct spool *s, int64_t now_ms);
+void spool_run(struct spool *s, int64_t now_ms);
+/* At the end of a turn: what was gathered in it goes to the disk together. */
+void spool_flush(struct spool *s);
+/* Rows that the publisher has: nobody waits for their reports. */
+size_t spool_rows_outstanding(const struct spool *s);
+/* Publishes no more rows. */
+void spool_stop(struct spool *s);
+/* Nobody waits for the disk and nothing has to be written; what is in the spool stays there. */
+bool spool_quiet(const struct spool *s);
+/* After publisher_free: what waited for the publisher goes to the disk and is answered.  NULL is legal. */
+void spool_close(struct spool *s);
+/* "spool: 12 events (...), the oldest for 3 s, 0 refused". */
+void spool_describe(const struct spool *s, struct buffer *out);
+/* Sets the gauges. */
+void spool_refresh(const struct spool *s);
 
 /* ---- webhook.c: POST .../webhook as a list of steps ---- */
 
@@ -518,6 +582,7 @@ struct ingress {
     struct notify notify;
     struct manage *manage;
     struct publisher *publisher;
+    struct spool *spool;                 /* NULL: switched off; else the publisher's subjects are its own */
     struct http_reply replies[OUTCOMES]; /* the constant ones */
     struct request *pool;
     /* Memory that a request needs for a moment only.  Few of them at a time do, so the same few blocks serve all and

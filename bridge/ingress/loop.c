@@ -41,17 +41,20 @@ void ingress_random(struct ingress *in, void *out, size_t size)
 
 /* ---- the management listener's questions ---- */
 
-static bool is_ready(void *ctx, struct buffer *why_not)
+/* With a spool the ingress is ready as long as that has room, whatever Kafka does; the text says so. */
+static bool is_ready(void *ctx, struct buffer *text)
 {
     struct ingress *in = ctx;
     const char *why;
     if (in->draining) {
-        buffer_text(why_not, "shutting down");
+        buffer_text(text, "shutting down");
         return false;
     }
-    if (publisher_ready(in->publisher, &why)) return true;
-    buffer_text(why_not, why);
-    return false;
+    bool kafka = publisher_ready(in->publisher, &why), ready = kafka || (in->spool && spool_ready(in->spool));
+    if (ready && in->spool) buffer_text(text, "ready; ");
+    if (!kafka) buffer_format(text, "Kafka is away (%s)%s", why, in->spool ? "; " : "");
+    if (in->spool) spool_describe(in->spool, text);
+    return ready;
 }
 
 static void refresh(void *ctx)
@@ -67,10 +70,12 @@ static void refresh(void *ctx)
         {METRIC_BODY_BYTES, in->body_bytes},
         {METRIC_CONNECTIONS, http_server_connections(in->server)},
         {METRIC_TRIGGERS, (int64_t)trigger_set_count(in->triggers)},
-        {METRIC_READY, !in->draining && publisher_ready(in->publisher, NULL)},
+        {METRIC_READY,
+         !in->draining && (publisher_ready(in->publisher, NULL) || (in->spool && spool_ready(in->spool)))},
     };
     for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
         metrics_set(in->metrics, gauges[i].metric, gauges[i].value);
+    if (in->spool) spool_refresh(in->spool);
     /* Counted elsewhere; the table takes over what is new. */
     metrics_add(in->metrics, METRIC_TIMED_OUT,
                 http_server_timed_out(in->server) - metrics_get(in->metrics, METRIC_TIMED_OUT));
@@ -86,6 +91,18 @@ static void write_more(void *ctx, struct buffer *out)
 
 /* ---- build and tear down ---- */
 
+static bool open_spool(struct ingress *in, struct error *error)
+{
+    const struct spool_settings settings = {.directory = in->settings.spool_directory,
+                                            .size_max = in->settings.spool_size_max,
+                                            .metrics = in->metrics,
+                                            .answered = webhook_published,
+                                            .ctx = in};
+    if (!settings.directory[0]) return true;
+    in->spool = spool_open(&settings, error);
+    return in->spool != NULL;
+}
+
 static bool open_publisher(struct ingress *in, struct error *error)
 {
     const struct publisher_settings settings = {
@@ -93,11 +110,13 @@ static bool open_publisher(struct ingress *in, struct error *error)
         .topic = in->settings.events_topic,
         .queue_max = in->settings.queue_max,
         .metrics = in->metrics,
-        .answered = webhook_published,
-        .ctx = in,
+        .answered = in->spool ? spool_answered : webhook_published,
+        .ctx = in->spool ? (void *)in->spool : (void *)in,
     };
     in->publisher = publisher_new(&settings, error);
-    return in->publisher ? true : error_context(error, "kafka");
+    if (!in->publisher) return error_context(error, "kafka");
+    if (in->spool) spool_set_publisher(in->spool, in->publisher);
+    return true;
 }
 
 static bool open_manage(struct ingress *in, struct error *error)
@@ -118,13 +137,15 @@ bool ingress_open(struct ingress *in, struct error *error)
     /* Both sockets first, for they may need root; the publisher has threads, so it comes when root is given up.  Nobody
      * is served before the loop runs. */
     return notify_open(&in->notify, getpid(), error) && answers_open(in, error) && open_manage(in, error) &&
-           listen_open(in, error) && open_publisher(in, error);
+           listen_open(in, error) && open_spool(in, error) && open_publisher(in, error);
 }
 
 void ingress_close(struct ingress *in)
 {
     publisher_free(in->publisher); /* answers whoever still waits */
     in->publisher = NULL;
+    spool_close(in->spool); /* so does this */
+    in->spool = NULL;
     for (int turn = 0; in->server && turn < FAREWELL_TURNS; turn++)
         http_server_run(in->server, clock_monotonic_ms());
     http_server_free(in->server);
@@ -196,7 +217,8 @@ static bool loop_open(struct loop *l, struct error *error)
     if (l->epoll_fd < 0) return error_set_errno(error, errno, "epoll_create1");
     l->signal_fd = daemon_signal_fd(error);
     return l->signal_fd >= 0 && watch(l, l->signal_fd, error) && watch(l, http_server_fd(l->in->server), error) &&
-           watch(l, manage_fd(l->in->manage), error) && watch(l, publisher_fd(l->in->publisher), error);
+           watch(l, manage_fd(l->in->manage), error) && watch(l, publisher_fd(l->in->publisher), error) &&
+           (!l->in->spool || watch(l, spool_fd(l->in->spool), error));
 }
 
 static void loop_close(struct loop *l)
@@ -211,6 +233,7 @@ static void begin_drain(struct loop *l)
     http_server_quiesce(in->server); /* what was sent before the signal is a delivery like any other */
     in->draining = true;
     notify_stopping(&in->notify);
+    if (in->spool) spool_stop(in->spool);
     l->drain_until_ms = clock_monotonic_ms() + in->settings.drain_ms;
     log_event(LOG_INFO, "draining", log_int("requests", http_server_requests(in->server)),
               log_int("events", (int64_t)publisher_outstanding(in->publisher)));
@@ -239,6 +262,7 @@ static int wait_ms(const struct loop *l)
     int wait = sooner(http_server_timeout_ms(in->server, now_ms), publisher_timeout_ms(in->publisher, now_ms));
     wait = sooner(wait, manage_timeout_ms(in->manage));
     wait = sooner(wait, notify_timeout_ms(&in->notify, now_ms));
+    if (in->spool) wait = sooner(wait, spool_timeout_ms(in->spool, now_ms));
     if (in->draining) wait = sooner(wait, l->drain_until_ms > now_ms ? (int)(l->drain_until_ms - now_ms) : 0);
     return wait;
 }
@@ -259,8 +283,10 @@ static void turn(struct loop *l)
     }
     int64_t now_ms = clock_monotonic_ms();
     publisher_run(in->publisher, now_ms);
+    if (in->spool) spool_run(in->spool, now_ms);
     http_server_run(in->server, now_ms);
     publisher_flush(in->publisher);
+    if (in->spool) spool_flush(in->spool);
     if (manage) manage_run(in->manage);
     notify_ping(&in->notify, now_ms);
 }
@@ -268,8 +294,9 @@ static void turn(struct loop *l)
 static bool drained(const struct loop *l)
 {
     const struct ingress *in = l->in;
+    size_t rows = in->spool ? spool_rows_outstanding(in->spool) : 0;
     return http_server_requests(in->server) == 0 && http_server_connections(in->server) == 0 &&
-           publisher_outstanding(in->publisher) == 0;
+           publisher_outstanding(in->publisher) == rows && (!in->spool || spool_quiet(in->spool));
 }
 
 /* Until everything is answered and every record has its report, or the time or a second signal says enough. */

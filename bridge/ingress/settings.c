@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ingress.h"
 #include "listener.h"
+#include "spool.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,23 @@ const struct config_option settings_options[] = {
      .min = "1MiB",
      .max = "2GiB",
      .help = "events waiting for the brokers; beyond 80 % of it new ones get 503"},
+    {.name = "spool.directory",
+     .kind = CONFIG_TEXT,
+     .offset = AT(spool_directory),
+     .default_text = "",
+     .help = "where events wait while Kafka is away, of this process alone; empty: no spool"},
+    {.name = "spool.size_max",
+     .kind = CONFIG_SIZE,
+     .offset = AT(spool_size_max),
+     .default_text = "1GiB",
+     .min = "1MiB",
+     .max = "1024GiB",
+     .help = "what may wait there; the files can be half as large again; beyond it 503"},
+    {.name = "spool.default",
+     .kind = CONFIG_BOOL,
+     .offset = AT(spool_default),
+     .default_text = "true",
+     .help = "triggers that do not say `spool` themselves use it"},
     {.name = "triggers.directory",
      .kind = CONFIG_TEXT,
      .offset = AT(trigger_directory),
@@ -232,6 +250,17 @@ bool settings_public_url(char *url)
     return strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
 }
 
+/* What can be seen without making anything. */
+static void check_spool(struct settings *s, struct config_file *f, struct config_report *report)
+{
+    struct error error;
+    if (s->spool_directory[0] && !spool_store_check(s->spool_directory, &error))
+        config_report_add(report, config_name(f), config_line(f, "spool.directory"), "spool.directory: %s", error.text);
+    if (s->spool_size_max < 4 * s->body_max)
+        config_report_add(report, config_name(f), config_line(f, "spool.size_max"),
+                          "spool.size_max is less than four times http.body_max: a few events would fill it");
+}
+
 static void check_texts(struct settings *s, struct config_file *f, struct config_report *report)
 {
     size_t size = strlen(s->prefix);
@@ -257,6 +286,7 @@ bool settings_load(struct settings *s, const char *path, struct config_report *r
     derive_proxies(s, f, report);
     check_listener(s, f, report);
     check_texts(s, f, report);
+    check_spool(s, f, report);
     if (s->inflight_body_max < s->body_max)
         config_report_add(report, config_name(f), config_line(f, "http.inflight_body_max"),
                           "http.inflight_body_max is less than http.body_max: the largest body could never come in");

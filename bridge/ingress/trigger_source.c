@@ -126,6 +126,11 @@ const struct config_option trigger_file_options[] = {
      .offset = AT(allowed_origins),
      .default_text = "",
      .help = "WebHook-Request-Origin names that cloudevents-options consents to; \"*\": any"},
+    {.name = "spool",
+     .kind = CONFIG_BOOL,
+     .offset = AT(spool),
+     .default_text = "false",
+     .help = "events go to the spool while Kafka is away; not said: as spool.default says"},
 };
 const size_t trigger_file_option_count = sizeof trigger_file_options / sizeof trigger_file_options[0];
 
@@ -284,6 +289,16 @@ static bool make_texts(struct trigger_loading *l)
     return t->webhook_url && t->ce_source && (!scheme || make_identity(t, scheme));
 }
 
+static void load_spool(struct trigger_loading *l)
+{
+    char path[128];
+    struct trigger *t = l->trigger;
+    snprintf(path, sizeof path, "%s.spool", l->path);
+    bool there = l->settings->spool_directory && l->settings->spool_directory[0];
+    t->spool = there && (config_has(l->file, path) ? t->options.spool : l->settings->spool_default);
+    if (t->options.spool && !there) trigger_problem(l, "spool", "needs spool.directory in the ingress's configuration");
+}
+
 static void load_answers(struct trigger_loading *l)
 {
     struct trigger *t = l->trigger;
@@ -329,6 +344,7 @@ static struct trigger *load_trigger(struct trigger_loading *l)
         trigger_verify_load(l);
         load_source(l);
         load_answers(l);
+        load_spool(l);
         if (!make_texts(l)) trigger_problem(l, "agent_id", "no memory");
         if (!buffer_ok(&l->trigger->trigger_json) || l->trigger->trigger_json.size > JSON_MAX / 2)
             trigger_problem(l, "metadata", "is over %d KiB", JSON_MAX / 2048);

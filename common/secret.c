@@ -49,7 +49,7 @@ struct bytes secret_view(const struct secret *s)
     return (struct bytes){s->data, s->size};
 }
 
-static struct secret *copy(struct bytes text, struct error *error)
+struct secret *secret_new(struct bytes text, struct error *error)
 {
     if (text.size == 0) {
         error_set(error, ERROR_INVALID, "the secret is empty");
@@ -73,7 +73,7 @@ static struct secret *from_environment(const char *name, struct error *error)
         error_set(error, ERROR_NOT_FOUND, "environment variable '%s' is not set", name);
         return NULL;
     }
-    struct secret *s = copy(bytes_of(value), error);
+    struct secret *s = secret_new(bytes_of(value), error);
     if (!s) error_context(error, "environment variable '%s'", name);
     return s;
 }
@@ -151,7 +151,8 @@ static struct secret *from_file(const char *path, struct error *error)
 static struct secret *from_sealed(const char *rest, struct error *error)
 {
     (void)rest;
-    error_set(error, ERROR_INVALID, "sealed: secrets are not known to this version; use env:NAME or file:PATH");
+    error_set(error, ERROR_INVALID,
+              "a sealed: secret opens only in the trigger that it was made for; use env:NAME or file:PATH here");
     return NULL;
 }
 
@@ -193,7 +194,7 @@ struct secret *secret_resolve(struct bytes reference, bool literal_allowed, stru
         size_t prefix = strlen(source->prefix);
         return resolve_from(source, (struct bytes){reference.data + prefix, reference.size - prefix}, error);
     }
-    if (literal_allowed) return copy(reference, error);
+    if (literal_allowed) return secret_new(reference, error);
     error_set(error, ERROR_INVALID, "a secret is given as env:NAME or file:PATH here");
     return NULL;
 }

@@ -47,7 +47,7 @@ static bool is_ready(void *ctx, struct buffer *why_not)
         buffer_text(why_not, "shutting down");
         return false;
     }
-    if (publisher_ready(in->publisher, &why)) return true;
+    if (publisher_ready(in->publisher, &why) && (!in->topic || trigger_topic_converged(in->topic, &why))) return true;
     buffer_text(why_not, why);
     return false;
 }
@@ -65,7 +65,8 @@ static void refresh(void *ctx)
         {METRIC_BODY_BYTES, in->body_bytes},
         {METRIC_CONNECTIONS, http_server_connections(in->server)},
         {METRIC_TRIGGERS, (int64_t)trigger_set_count(in->triggers)},
-        {METRIC_READY, !in->draining && publisher_ready(in->publisher, NULL)},
+        {METRIC_READY, !in->draining && publisher_ready(in->publisher, NULL) &&
+                           (!in->topic || trigger_topic_converged(in->topic, NULL))},
     };
     for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
         metrics_set(in->metrics, gauges[i].metric, gauges[i].value);
@@ -116,6 +117,13 @@ static bool open_manage(struct ingress *in, struct error *error)
     return in->manage != NULL;
 }
 
+static bool open_topic(struct ingress *in, struct error *error)
+{
+    if (!in->settings.trigger_topic[0]) return true;
+    in->topic = trigger_topic_new(&in->settings, in->schemes, in->metrics, error);
+    return in->topic ? true : error_context(error, "triggers.topic");
+}
+
 bool ingress_open(struct ingress *in, struct error *error)
 {
     if (gethostname(in->hostname, sizeof in->hostname) != 0) return error_set_errno(error, errno, "gethostname");
@@ -123,7 +131,9 @@ bool ingress_open(struct ingress *in, struct error *error)
     ingress_metric_defs(in->metric_defs);
     in->metrics = metrics_new(in->metric_defs, METRICS);
     if (!in->metrics) return error_set(error, ERROR_MEMORY, "no memory for the metrics");
-    return answers_open(in, error) && open_publisher(in, error) && open_manage(in, error) && open_server(in, error);
+    in->directory = trigger_set_ref(in->triggers);
+    return answers_open(in, error) && open_publisher(in, error) && open_topic(in, error) && open_manage(in, error) &&
+           open_server(in, error);
 }
 
 void ingress_close(struct ingress *in)
@@ -136,8 +146,10 @@ void ingress_close(struct ingress *in)
     manage_stop(in->manage);
     webhook_close(in);
     answers_close(in);
+    trigger_topic_free(in->topic);
     metrics_free(in->metrics);
     trigger_set_unref(in->triggers);
+    trigger_set_unref(in->directory);
     scheme_set_free(in->schemes);
     settings_close(&in->settings);
 }
@@ -155,17 +167,41 @@ static void log_problems(const struct config_report *report)
     }
 }
 
+/* The directory's triggers and the topic's, as one new snapshot; without memory the old one stays. */
+static void serve_triggers(struct ingress *in)
+{
+    struct trigger_set *all =
+        in->topic ? trigger_topic_merge(in->topic, in->directory) : trigger_set_ref(in->directory);
+    if (!all) {
+        log_event(LOG_ERROR, "triggers kept as they were", log_text("problem", "no memory for the triggers"));
+        return;
+    }
+    trigger_set_unref(in->triggers);
+    in->triggers = all;
+}
+
+static void reload_keys(struct ingress *in, struct config_report *report)
+{
+    struct error error;
+    if (settings_load_keys(&in->settings, &error)) return;
+    config_report_add(report, in->settings.key_file, 0, "%s", error.text);
+}
+
 void ingress_reload(struct ingress *in)
 {
     struct config_report report;
     config_report_init(&report);
+    reload_keys(in, &report);
     struct trigger_set *fresh = trigger_source_load(&in->settings, in->schemes, &report);
-    if (fresh) {
-        trigger_set_unref(in->triggers);
-        in->triggers = fresh;
+    if (in->topic) trigger_topic_again(in->topic, clock_monotonic_ms());
+    if (fresh && report.problems == 0) {
+        trigger_set_unref(in->directory);
+        in->directory = fresh;
+        serve_triggers(in);
         metrics_add(in->metrics, METRIC_RELOADS, 1);
         log_event(LOG_INFO, "triggers reloaded", log_int("count", (int64_t)trigger_set_count(fresh)));
     } else {
+        trigger_set_unref(fresh);
         metrics_add(in->metrics, METRIC_RELOAD_FAILURES, 1);
         log_problems(&report);
         log_event(LOG_ERROR, "triggers kept as they were", log_int("problems", report.problems));
@@ -187,7 +223,8 @@ static bool loop_open(struct loop *l, struct error *error)
     if (l->epoll_fd < 0) return error_set_errno(error, errno, "epoll_create1");
     l->signal_fd = daemon_signal_fd(error);
     return l->signal_fd >= 0 && watch(l, l->signal_fd, error) && watch(l, http_server_fd(l->in->server), error) &&
-           watch(l, manage_fd(l->in->manage), error) && watch(l, publisher_fd(l->in->publisher), error);
+           watch(l, manage_fd(l->in->manage), error) && watch(l, publisher_fd(l->in->publisher), error) &&
+           (!l->in->topic || watch(l, trigger_topic_fd(l->in->topic), error));
 }
 
 static void loop_close(struct loop *l)
@@ -228,6 +265,7 @@ static int wait_ms(const struct loop *l)
     int64_t now_ms = clock_monotonic_ms();
     int wait = sooner(http_server_timeout_ms(in->server, now_ms), publisher_timeout_ms(in->publisher, now_ms));
     wait = sooner(wait, manage_timeout_ms(in->manage));
+    if (in->topic) wait = sooner(wait, trigger_topic_timeout_ms(in->topic, now_ms));
     if (in->draining) wait = sooner(wait, l->drain_until_ms > now_ms ? (int)(l->drain_until_ms - now_ms) : 0);
     return wait;
 }
@@ -239,13 +277,16 @@ static void turn(struct loop *l)
     struct ingress *in = l->in;
     struct epoll_event events[8];
     int count = epoll_wait(l->epoll_fd, events, 8, wait_ms(l));
+    int64_t now_ms = clock_monotonic_ms();
     bool manage = manage_timeout_ms(in->manage) == 0;
+    bool topic = in->topic && trigger_topic_timeout_ms(in->topic, now_ms) == 0;
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == l->signal_fd) take_signals(l);
         manage = manage || events[i].data.fd == manage_fd(in->manage);
+        topic = topic || (in->topic && events[i].data.fd == trigger_topic_fd(in->topic));
     }
-    int64_t now_ms = clock_monotonic_ms();
     publisher_run(in->publisher, now_ms);
+    if (topic && trigger_topic_run(in->topic, now_ms)) serve_triggers(in);
     http_server_run(in->server, now_ms);
     if (manage) manage_run(in->manage);
 }

@@ -16,13 +16,7 @@ static const struct daemon_program program = {
 /* Settings, schemes and triggers; every problem of all three. */
 static bool load(struct ingress *in, const char *path, struct config_report *report)
 {
-    struct error error;
-    if (!settings_load(&in->settings, path, report)) return false;
-    in->schemes = scheme_set_load(scheme_providers_text, &error);
-    if (!in->schemes) {
-        config_report_add(report, "providers.cfg", 0, "%s", error.text);
-        return false;
-    }
+    if (!ingress_configure(in, path, report)) return false;
     in->triggers = trigger_source_load(&in->settings, in->schemes, report);
     return in->triggers != NULL;
 }
@@ -44,6 +38,7 @@ int main(int argc, char **argv)
     struct config_report report;
     struct error error;
     int code = DAEMON_EXIT_FAILURE;
+    if (judge_asked(argc, argv)) return judge_run(argc, argv);
     with_count.option_count = settings_option_count;
     if (!daemon_command_line(&with_count, argc, argv, &options, &code)) return code;
     if (!daemon_start(&error) || !signature_init(&error)) {

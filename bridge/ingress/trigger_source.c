@@ -1,6 +1,7 @@
-/* trigger_source.c: triggers from a directory of files: all of them into a new snapshot, or none.
+/* trigger_source.c: triggers from a directory of files, all of them into a new snapshot or none; or one from a record.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ingress.h"
+#include "secret_record.h"
 #include "text.h"
 #include <dirent.h>
 #include <errno.h>
@@ -148,6 +149,8 @@ struct loading {
     bool private_file;
     bool told; /* how deliveries are verified, rightly or not */
     struct trigger *trigger;
+    bool record;                           /* of the triggers topic, not of a file */
+    uint8_t digest[SIGNATURE_SHA256_SIZE]; /* of a record: all of it but the secrets */
 };
 
 __attribute__((format(printf, 3, 4))) static void problem(const struct loading *l, const char *option,
@@ -163,6 +166,45 @@ __attribute__((format(printf, 3, 4))) static void problem(const struct loading *
     const char *id = l->trigger->options.agent_id;
     config_report_add(l->report, config_name(l->file), line > 0 ? line : config_line(l->file, l->path),
                       "trigger '%s': %s: %s", id ? id : "", option, sentence);
+}
+
+/* ---- secrets ---- */
+
+static struct secret *open_sealed(const struct loading *l, const char *scheme, const char *name, struct bytes text,
+                                  struct error *error)
+{
+    const struct sealed_place place = {.agent_id = bytes_of(l->trigger->options.agent_id),
+                                       .scheme = bytes_of(scheme),
+                                       .name = bytes_of(name),
+                                       .record = {l->digest, l->record ? sizeof l->digest : 0}};
+    struct secret *s = NULL;
+    if (l->settings->keys)
+        s = sealed_open(l->settings->keys, &place, text, error);
+    else
+        error_set(error, ERROR_NOT_FOUND, "is sealed, and triggers.key_file is not set");
+    if (!s) error_context(error, "secret '%s'", name);
+    return s;
+}
+
+/* A record may come from anybody who can write the topic: it must not look into our environment and files. */
+static bool may_say(const struct loading *l, const char *reference, struct error *error)
+{
+    const char *kind = strncmp(reference, "env:", 4) == 0    ? "env"
+                       : strncmp(reference, "file:", 5) == 0 ? "file"
+                                                             : "literal";
+    if (!l->record || settings_topic_allows(l->settings, kind)) return true;
+    return error_set(error, ERROR_DENIED,
+                     "a record's secret must be sealed (`drawbridge trigger` does it); triggers.topic_allows has no "
+                     "\"%s\"",
+                     kind);
+}
+
+static struct secret *resolve(const struct loading *l, const char *scheme, const char *name, const char *reference,
+                              struct error *error)
+{
+    if (sealed_is(bytes_of(reference))) return open_sealed(l, scheme, name, bytes_of(reference), error);
+    if (!may_say(l, reference, error)) return NULL;
+    return secret_resolve(bytes_of(reference), l->record || l->private_file, error);
 }
 
 /* ---- verification ---- */
@@ -185,7 +227,7 @@ static void set_verifier(struct loading *l, const char *scheme_name, char *const
     for (; resolved < count; resolved++) {
         struct verifier_secret *s = &secrets[resolved];
         snprintf(s->name, sizeof s->name, "%s", names[resolved]);
-        s->secret = secret_resolve(bytes_of(references[resolved]), l->private_file, &error);
+        s->secret = resolve(l, scheme_name, s->name, references[resolved], &error);
         if (!s->secret) break;
     }
     if (resolved == count) {
@@ -203,6 +245,8 @@ static void load_verify_word(struct loading *l)
     config_load(l->file, l->path, verify_word_options, 1, &verify, l->report);
     if (!verify.word || strcmp(verify.word, "none") != 0)
         problem(l, "verify", "is \"none\" or a group { scheme = ...; secrets = [...]; }");
+    else if (l->record && !settings_topic_allows(l->settings, "none"))
+        problem(l, "verify", "\"none\" is not for a record: triggers.topic_allows has no \"none\"");
     config_free(verify_word_options, 1, &verify);
 }
 
@@ -224,6 +268,8 @@ static void load_verify(struct loading *l)
     snprintf(path, sizeof path, "%s.verify", l->path);
     bool has_verify = config_has(l->file, path);
     l->told = has_verify || has_secret;
+    if (!l->told && l->record && !settings_topic_allows(l->settings, "none"))
+        problem(l, "verify", "is missing: a record needs a scheme with sealed secrets");
     if (has_verify && has_secret) {
         problem(l, "secret", "stands beside verify; say it once");
         return;
@@ -410,8 +456,9 @@ static struct trigger *load_trigger(struct loading *l)
         if (!buffer_ok(&l->trigger->trigger_json) || l->trigger->trigger_json.size > JSON_MAX / 2)
             problem(l, "metadata", "is over %d KiB", JSON_MAX / 2048);
     }
+    l->trigger->references = 1;
     if (l->report->problems == before) return l->trigger;
-    trigger_free(l->trigger);
+    trigger_unref(l->trigger);
     return NULL;
 }
 
@@ -429,7 +476,7 @@ static void load_file(struct loading *l, const char *path, struct trigger_set *s
         struct trigger *t = load_trigger(l);
         if (!t || trigger_set_add(set, t)) continue;
         problem(l, "agent_id", "has a trigger already, in this file or in another");
-        trigger_free(t);
+        trigger_unref(t);
     }
     config_reject_unknown(l->file, l->report);
     config_close(l->file);
@@ -479,4 +526,47 @@ struct trigger_set *trigger_source_load(const struct settings *settings, const s
     if (report->problems == before) return set;
     trigger_set_unref(set);
     return NULL;
+}
+
+/* ---- a record ---- */
+
+struct record_words {
+    int64_t revision;
+};
+static const struct config_option record_options[] = {
+    {.name = "revision",
+     .kind = CONFIG_INT,
+     .offset = offsetof(struct record_words, revision),
+     .default_text = "0",
+     .min = "0",
+     .help = "of a record: higher than that of the record it replaces"},
+};
+static struct trigger *load_record(struct loading *l, const struct record *record)
+{
+    int before = l->report->problems;
+    struct record_words words;
+    if (!secret_record_digest(l->file, l->path, l->digest)) {
+        config_report_add(l->report, config_name(l->file), 0, "no memory for a record");
+        return NULL;
+    }
+    config_load(l->file, l->path, record_options, 1, &words, l->report);
+    struct trigger *t = load_trigger(l);
+    config_reject_unknown(l->file, l->report);
+    if (!t) return NULL;
+    t->revision = words.revision;
+    if (!bytes_are(record->key, t->options.agent_id)) problem(l, "agent_id", "is not the record's key");
+    if (l->report->problems == before) return t;
+    trigger_unref(t);
+    return NULL;
+}
+
+struct trigger *trigger_source_record(const struct settings *settings, const struct scheme_set *schemes,
+                                      const char *name, const struct record *record, struct config_report *report)
+{
+    struct loading l = {.settings = settings, .schemes = schemes, .report = report, .record = true, .path = "trigger"};
+    l.file = config_parse_json(name, l.path, record->value, report);
+    if (!l.file) return NULL;
+    struct trigger *t = load_record(&l, record);
+    config_close(l.file);
+    return t;
 }

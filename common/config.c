@@ -237,6 +237,9 @@ static bool store_setting(const struct config_option *o, const config_setting_t 
                           struct error *error)
 {
     void *field = (char *)out + o->offset;
+    if (o->text_too && config_setting_type(setting) == CONFIG_TYPE_STRING)
+        return config_list_add(field, bytes_of(config_setting_get_string(setting))) ||
+               error_set(error, ERROR_MEMORY, "out of memory");
     if (!kind_matches(o->kind, config_setting_type(setting)))
         return error_set(error, ERROR_INVALID, "expected %s", config_kind_expected(o->kind));
     if (o->kind == CONFIG_TEXT_LIST) return load_list(setting, field, error);

@@ -37,6 +37,7 @@ struct config_option {
     const char *choices;
     const char *help;
     bool reloadable;
+    bool text_too; /* of a list: a plain text is a list of one */
 };
 
 /* All problems of a load, in order; each "file:line: sentence". */

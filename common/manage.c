@@ -40,6 +40,7 @@ static int page_metrics(struct manage *m)
 {
     if (m->hooks.refresh) m->hooks.refresh(m->hooks.ctx);
     metrics_write(m->metrics, &m->text);
+    if (m->hooks.more) m->hooks.more(m->hooks.ctx, &m->text);
     return 200;
 }
 

@@ -10,6 +10,8 @@ struct manage_hooks {
     bool (*ready)(void *ctx, struct buffer *why_not);
     /* Refreshes gauges right before /metrics is written; may be NULL. */
     void (*refresh)(void *ctx);
+    /* Appends rows behind those of the table; may be NULL. */
+    void (*more)(void *ctx, struct buffer *out);
     void *ctx;
 };
 

@@ -44,12 +44,17 @@ void secret_free(struct secret *s)
     (void)munmap(s, size);
 }
 
+void secret_wipe(void *data, size_t size)
+{
+    OPENSSL_cleanse(data, size);
+}
+
 struct bytes secret_view(const struct secret *s)
 {
     return (struct bytes){s->data, s->size};
 }
 
-struct secret *secret_new(struct bytes text, struct error *error)
+struct secret *secret_copy(struct bytes text, struct error *error)
 {
     if (text.size == 0) {
         error_set(error, ERROR_INVALID, "the secret is empty");
@@ -73,7 +78,7 @@ static struct secret *from_environment(const char *name, struct error *error)
         error_set(error, ERROR_NOT_FOUND, "environment variable '%s' is not set", name);
         return NULL;
     }
-    struct secret *s = secret_new(bytes_of(value), error);
+    struct secret *s = secret_copy(bytes_of(value), error);
     if (!s) error_context(error, "environment variable '%s'", name);
     return s;
 }
@@ -194,7 +199,7 @@ struct secret *secret_resolve(struct bytes reference, bool literal_allowed, stru
         size_t prefix = strlen(source->prefix);
         return resolve_from(source, (struct bytes){reference.data + prefix, reference.size - prefix}, error);
     }
-    if (literal_allowed) return secret_new(reference, error);
+    if (literal_allowed) return secret_copy(reference, error);
     error_set(error, ERROR_INVALID, "a secret is given as env:NAME or file:PATH here");
     return NULL;
 }

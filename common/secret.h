@@ -13,8 +13,10 @@ struct secret;
  * those over 64 KiB are refused. The error never repeats the secret.  The caller frees the result with secret_free.
  * Start-up and reload only: reads environment and files. */
 struct secret *secret_resolve(struct bytes reference, bool literal_allowed, struct error *error);
-/* A copy of `text`, which is never taken for a reference; the caller wipes its own. */
-struct secret *secret_new(struct bytes text, struct error *error);
+/* The same from bytes that are at hand; what they look like does not matter. */
+struct secret *secret_copy(struct bytes bytes, struct error *error);
+/* Overwrites what was a secret, so that the compiler can't leave it out. */
+void secret_wipe(void *data, size_t size);
 /* Wipes and frees; NULL is legal. */
 void secret_free(struct secret *s);
 /* Lives as long as the secret. */

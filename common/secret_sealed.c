@@ -69,7 +69,7 @@ static bool add_key(struct keyring *k, struct bytes line, struct error *error)
     struct key *key = &k->keys[k->count];
     name_key((struct bytes){bytes, sizeof bytes}, key->id);
     bool known = find_key(k, key->id) != NULL;
-    key->secret = known ? NULL : secret_new((struct bytes){bytes, sizeof bytes}, error);
+    key->secret = known ? NULL : secret_copy((struct bytes){bytes, sizeof bytes}, error);
     OPENSSL_cleanse(bytes, sizeof bytes);
     if (known) return error_set(error, ERROR_INVALID, "key %s stands there twice", key->id);
     if (!key->secret) return false;
@@ -248,7 +248,7 @@ static struct secret *open_blob(const struct key *key, const struct sealed_place
                            .tag = tag};
     struct secret *s = NULL;
     if (buffer_ok(&about) && run_pass(&p))
-        s = secret_new((struct bytes){plain, size}, error);
+        s = secret_copy((struct bytes){plain, size}, error);
     else
         error_set(error, ERROR_DENIED,
                   "does not open: it was sealed for another agent, scheme, name or record, or something was changed");

@@ -1,4 +1,4 @@
-/* signature.c: SHA-256 and HMAC-SHA256 over OpenSSL's EVP interface.
+/* signature.c: SHA-256, SHA-1 and HMAC over OpenSSL's EVP interface.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "signature.h"
 #include <assert.h>
@@ -7,22 +7,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_SIZE = 64 }; /* of SHA-256, as RFC 2104 pads the key */
+enum { BLOCK_SIZE = 64 }; /* of both hashes, as RFC 2104 pads the key */
 
 /* Written by signature_init before threads start, then only read: a fetch per message costs more than the message. */
-static EVP_MD *sha256;
+static EVP_MD *sha256, *sha1;
+
+static EVP_MD *md_of(enum signature_hash hash)
+{
+    return hash == SIGNATURE_SHA1 ? sha1 : sha256;
+}
+
+static size_t size_of(enum signature_hash hash)
+{
+    return hash == SIGNATURE_SHA1 ? SIGNATURE_SHA1_SIZE : SIGNATURE_SHA256_SIZE;
+}
 
 bool signature_init(struct error *error)
 {
     if (sha256) return true;
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    return sha256 || error_set(error, ERROR_INTERNAL, "OpenSSL has no SHA-256");
+    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+    return (sha256 && sha1) || error_set(error, ERROR_INTERNAL, "OpenSSL has no SHA-256 or no SHA-1");
 }
 
 void signature_close(void)
 {
     EVP_MD_free(sha256);
-    sha256 = NULL;
+    EVP_MD_free(sha1);
+    sha256 = sha1 = NULL;
 }
 
 /* OpenSSL fails here only without memory or when it is broken; a digest that was not computed must never be used. */
@@ -47,17 +59,23 @@ void signature_sha256(const struct bytes *pieces, size_t count, uint8_t out[SIGN
  * the cheapest start of a message under any key (129 ns for an empty message against 304 ns for EVP_MAC_init with a key
  * and 403 ns for EVP_MAC_CTX_dup, OpenSSL 3.0.22). */
 struct signature_key {
-    EVP_MD_CTX *inner, *outer;
+    enum signature_hash hash;
+    EVP_MD_CTX *inner, *outer; /* outer NULL: no key, a plain digest */
 };
 
-static bool absorb(EVP_MD_CTX *ctx, const uint8_t key[BLOCK_SIZE], uint8_t pad)
+static bool absorb(const struct signature_key *expanded, EVP_MD_CTX *ctx, const uint8_t key[BLOCK_SIZE], uint8_t pad)
 {
     uint8_t block[BLOCK_SIZE];
     for (size_t i = 0; i < BLOCK_SIZE; i++)
         block[i] = key[i] ^ pad;
-    bool done = EVP_DigestInit_ex2(ctx, sha256, NULL) && EVP_DigestUpdate(ctx, block, BLOCK_SIZE);
+    bool done = EVP_DigestInit_ex2(ctx, md_of(expanded->hash), NULL) && EVP_DigestUpdate(ctx, block, BLOCK_SIZE);
     OPENSSL_cleanse(block, sizeof block);
     return done;
+}
+
+static bool shorten(enum signature_hash hash, struct bytes key, uint8_t block[BLOCK_SIZE])
+{
+    return EVP_Digest(key.data, key.size, block, NULL, md_of(hash), NULL) == 1;
 }
 
 static bool expand(struct signature_key *expanded, struct bytes key)
@@ -66,27 +84,48 @@ static bool expand(struct signature_key *expanded, struct bytes key)
     expanded->outer = EVP_MD_CTX_new();
     if (!expanded->inner || !expanded->outer) return false;
     uint8_t block[BLOCK_SIZE] = {0};
+    bool done = true;
     if (key.size > BLOCK_SIZE)
-        signature_sha256(&key, 1, block);
+        done = shorten(expanded->hash, key, block);
     else
         memcpy(block, key.data, key.size);
-    bool done = absorb(expanded->inner, block, 0x36) && absorb(expanded->outer, block, 0x5c);
+    done = done && absorb(expanded, expanded->inner, block, 0x36) && absorb(expanded, expanded->outer, block, 0x5c);
     OPENSSL_cleanse(block, sizeof block);
     return done;
 }
 
-struct signature_key *signature_key_new(struct bytes key, struct error *error)
+static bool expand_nothing(struct signature_key *plain)
+{
+    plain->inner = EVP_MD_CTX_new();
+    return plain->inner && EVP_DigestInit_ex2(plain->inner, md_of(plain->hash), NULL);
+}
+
+static struct signature_key *key_new(enum signature_hash hash, struct bytes key, struct error *error)
 {
     assert(sha256 && "signature_init was not called");
-    if (key.size == 0) {
-        error_set(error, ERROR_INVALID, "the key is empty"); /* OpenSSL would take it and verify anybody's MAC */
-        return NULL;
-    }
     struct signature_key *expanded = calloc(1, sizeof *expanded);
-    if (expanded && expand(expanded, key)) return expanded;
+    if (expanded) expanded->hash = hash;
+    if (expanded && (key.data ? expand(expanded, key) : expand_nothing(expanded))) return expanded;
     signature_key_free(expanded);
     error_set(error, ERROR_MEMORY, "no memory for a key");
     return NULL;
+}
+
+struct signature_key *signature_key_new(enum signature_hash hash, struct bytes key, struct error *error)
+{
+    if (key.size > 0) return key_new(hash, key, error);
+    error_set(error, ERROR_INVALID, "the key is empty"); /* OpenSSL would take it and verify anybody's MAC */
+    return NULL;
+}
+
+struct signature_key *signature_key_plain(enum signature_hash hash, struct error *error)
+{
+    return key_new(hash, (struct bytes){NULL, 0}, error);
+}
+
+size_t signature_key_size(const struct signature_key *key)
+{
+    return size_of(key->hash);
 }
 
 void signature_key_free(struct signature_key *key)
@@ -100,6 +139,8 @@ void signature_key_free(struct signature_key *key)
 /* Both states are copied at the start of a message, so that only the start can fail. */
 struct signature_mac {
     EVP_MD_CTX *inner, *outer;
+    size_t size;
+    bool keyed;
 };
 
 struct signature_mac *signature_mac_new(const struct signature_key *key)
@@ -115,7 +156,10 @@ struct signature_mac *signature_mac_new(const struct signature_key *key)
 
 bool signature_mac_reset(struct signature_mac *mac, const struct signature_key *key)
 {
-    return EVP_MD_CTX_copy_ex(mac->inner, key->inner) && EVP_MD_CTX_copy_ex(mac->outer, key->outer);
+    mac->size = size_of(key->hash);
+    mac->keyed = key->outer != NULL;
+    if (!EVP_MD_CTX_copy_ex(mac->inner, key->inner)) return false;
+    return !mac->keyed || EVP_MD_CTX_copy_ex(mac->outer, key->outer);
 }
 
 void signature_mac_update(struct signature_mac *mac, const void *data, size_t size)
@@ -123,10 +167,11 @@ void signature_mac_update(struct signature_mac *mac, const void *data, size_t si
     must(EVP_DigestUpdate(mac->inner, data, size));
 }
 
-void signature_mac_final(struct signature_mac *mac, uint8_t out[SIGNATURE_SHA256_SIZE])
+void signature_mac_final(struct signature_mac *mac, uint8_t out[SIGNATURE_DIGEST_MAX])
 {
     must(EVP_DigestFinal_ex(mac->inner, out, NULL));
-    must(EVP_DigestUpdate(mac->outer, out, SIGNATURE_SHA256_SIZE));
+    if (!mac->keyed) return;
+    must(EVP_DigestUpdate(mac->outer, out, mac->size));
     must(EVP_DigestFinal_ex(mac->outer, out, NULL));
 }
 

@@ -1,96 +1,35 @@
 /* verification.c: a request's signature against a trigger's secrets, while the body streams in.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "scheme_words.h"
-#include "signature.h"
-#include "text.h"
+#include "verification_parts.h"
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { CLAIMS_MAX = 8 }; /* signatures that one header may offer */
-
-struct verifier {
-    const struct scheme *scheme;
-    size_t count;
-    struct verifier_key {
-        char name[32];
-        struct signature_key *key;
-    } keys[VERIFIER_SECRETS_MAX];
-};
-
-static bool add_keys(struct verifier *v, const struct verifier_secret *secrets, size_t count, struct error *error)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct verifier_key *k = &v->keys[v->count];
-        memcpy(k->name, secrets[i].name, sizeof k->name);
-        k->name[sizeof k->name - 1] = 0;
-        k->key = signature_key_new(secret_view(secrets[i].secret), error);
-        if (!k->key) return error_context(error, "secret '%s'", k->name);
-        v->count++;
-    }
-    return true;
-}
-
-struct verifier *verifier_new(const struct scheme *s, struct verifier_secret *secrets, size_t count,
-                              struct error *error)
-{
-    struct verifier *v = NULL;
-    if (count == 0 || count > VERIFIER_SECRETS_MAX)
-        error_set(error, ERROR_INVALID, "scheme '%s' takes 1 to %d secrets", s->name, VERIFIER_SECRETS_MAX);
-    else if (!(v = calloc(1, sizeof *v)))
-        error_set(error, ERROR_MEMORY, "no memory for a verifier");
-    if (v) {
-        v->scheme = s;
-        if (!add_keys(v, secrets, count, error)) {
-            verifier_free(v);
-            v = NULL;
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        secret_free(secrets[i].secret);
-        secrets[i].secret = NULL;
-    }
-    return v;
-}
-
-void verifier_free(struct verifier *v)
-{
-    if (!v) return;
-    for (size_t i = 0; i < v->count; i++)
-        signature_key_free(v->keys[i].key);
-    free(v);
-}
-
-const struct scheme *verifier_scheme(const struct verifier *v)
-{
-    return v->scheme;
-}
+enum { TEXT_KEPT_MAX = 16 * 1024 }; /* a pooled verification keeps at most this much memory for the next message */
 
 const char *scheme_reason_name(enum scheme_reason reason)
 {
-    static const char *const names[] = {
+    static const char *const names[SCHEME_REASONS] = {
         [SCHEME_OK] = "ok",
         [SCHEME_MISSING] = "missing",
         [SCHEME_REPEATED] = "repeated",
         [SCHEME_MALFORMED] = "malformed",
         [SCHEME_STALE] = "stale",
         [SCHEME_MISMATCH] = "mismatch",
+        [SCHEME_EXPIRED] = "expired",
+        [SCHEME_FOREIGN] = "foreign",
         [SCHEME_UNABLE] = "unable",
     };
     return names[reason];
 }
 
-struct verification {
-    const struct verifier *verifier;
-    enum scheme_reason reason;                        /* of the headers */
-    struct signature_mac *macs[VERIFIER_SECRETS_MAX]; /* made at first use, then reset */
-    uint8_t claims[CLAIMS_MAX][SIGNATURE_SHA256_SIZE];
-    size_t claim_count;
-};
-
 struct verification *verification_new(void)
 {
-    return calloc(1, sizeof(struct verification));
+    struct verification *x = calloc(1, sizeof *x);
+    if (!x) return NULL;
+    buffer_init(&x->time, SIGNATURE_TEXT_MAX);
+    buffer_init(&x->decoded, SIGNATURE_TEXT_MAX);
+    buffer_init(&x->text, PROOFS_TEXT_MAX);
+    return x;
 }
 
 void verification_free(struct verification *x)
@@ -98,89 +37,135 @@ void verification_free(struct verification *x)
     if (!x) return;
     for (size_t i = 0; i < VERIFIER_SECRETS_MAX; i++)
         signature_mac_free(x->macs[i]);
+    if (x->proofs) buffer_close(&x->proofs->text);
+    free(x->proofs);
+    buffer_close(&x->time);
+    buffer_close(&x->decoded);
+    buffer_close(&x->text);
     free(x);
 }
 
-/* The value behind the version tag; false when the entry has another tag or none. */
-static bool entry_value(const struct scheme_words *w, struct bytes entry, struct bytes *value)
+/* The result may still view what the proofs hold; that is dropped at the next extraction. */
+static void drop_large(struct buffer *text)
 {
-    size_t tag = strlen(w->version_tag);
-    *value = entry;
-    if (tag == 0) return true;
-    if (entry.size <= tag || memcmp(entry.data, w->version_tag, tag) != 0) return false;
-    if (entry.data[tag] != (uint8_t)*w->tag_separator) return false;
-    *value = (struct bytes){entry.data + tag + 1, entry.size - tag - 1};
-    return true;
+    if (text->capacity <= TEXT_KEPT_MAX) return;
+    buffer_close(text);
+    buffer_init(text, PROOFS_TEXT_MAX);
 }
 
-/* Entries of another tag or of no proper form are skipped, never tried; false: more good ones than anybody sends. */
-static bool add_claim(struct verification *x, struct bytes entry)
+static enum scheme_reason reason_of(enum template_fault fault)
 {
-    struct bytes value;
-    uint8_t claim[SIGNATURE_SHA256_SIZE];
-    if (!entry_value(&x->verifier->scheme->words, entry, &value)) return true;
-    if (!text_unhex(value, claim, sizeof claim)) return true;
-    if (x->claim_count == CLAIMS_MAX) return false;
-    memcpy(x->claims[x->claim_count++], claim, sizeof claim);
-    return true;
+    static const enum scheme_reason reasons[] = {[TEMPLATE_FINE] = SCHEME_OK,
+                                                 [TEMPLATE_ABSENT] = SCHEME_MISSING,
+                                                 [TEMPLATE_TWICE] = SCHEME_REPEATED,
+                                                 [TEMPLATE_BAD] = SCHEME_MALFORMED,
+                                                 [TEMPLATE_NO_MEMORY] = SCHEME_UNABLE};
+    return reasons[fault];
 }
 
-static bool read_claims(struct verification *x, struct bytes header)
+static struct template_source source_of(const struct verification *x, const struct scheme_request *request,
+                                        struct bytes header)
 {
-    char separator = *x->verifier->scheme->words.list_separator;
-    const uint8_t *comma;
-    x->claim_count = 0;
-    while (separator && header.size > 0 && (comma = memchr(header.data, separator, header.size))) {
-        size_t size = (size_t)(comma - header.data);
-        if (!add_claim(x, (struct bytes){header.data, size})) return false;
-        header = (struct bytes){comma + 1, header.size - size - 1};
-    }
-    return add_claim(x, header) && x->claim_count > 0;
+    const struct scheme_words *w = &x->verifier->scheme->forms[0].words;
+    return (struct template_source){.find = request->find,
+                                    .ctx = request->ctx,
+                                    .method = request->method,
+                                    .url = request->url,
+                                    .query = request->query,
+                                    .timestamp = buffer_view(&x->time),
+                                    .signature = header,
+                                    .list_separator = *w->list_separator,
+                                    .tag_separator = *w->tag_separator};
 }
 
-/* Another reader of a doubled id might pick the other one. */
-static bool id_is_repeated(const struct scheme *s, struct scheme_headers headers)
+/* ---- at the headers ---- */
+
+/* Another reader of a doubled id or time might pick the other one. */
+static enum scheme_reason check_guarded(const struct scheme *s, const struct scheme_request *request)
 {
     struct bytes ignored;
-    for (size_t i = 0; i < s->delivery_id.count; i++) {
-        const struct template_part *part = &s->delivery_id.parts[i];
-        if (!part->has_token || part->token != TEMPLATE_HEADER) continue;
-        if (headers.find(headers.ctx, part->argument, &ignored) > 1) return true;
-    }
-    return false;
+    for (size_t i = 0; i < s->guarded_count; i++)
+        if (request->find(request->ctx, s->guarded[i], &ignored) > 1) return SCHEME_REPEATED;
+    return SCHEME_OK;
 }
 
-static enum scheme_reason check_headers(struct verification *x, struct scheme_headers headers)
+static bool time_is_in_body(const struct scheme *s)
 {
-    const struct scheme *s = x->verifier->scheme;
-    struct bytes signature = {NULL, 0};
-    size_t count = headers.find(headers.ctx, s->words.signature_header, &signature);
-    if (count > 1 || id_is_repeated(s, headers)) return SCHEME_REPEATED;
-    if (count == 0 || signature.size == 0) return SCHEME_MISSING;
-    return read_claims(x, signature) ? SCHEME_OK : SCHEME_MALFORMED;
+    return template_has(&s->timestamp, TEMPLATE_BODY);
 }
 
-static bool start_macs(struct verification *x)
+/* Appends one side of a key's signed text to x->text. */
+static enum scheme_reason fill_side(struct verification *x, const struct verifier_key *k, const struct template *side,
+                                    struct template_source *source)
 {
-    for (size_t i = 0; i < x->verifier->count; i++) {
-        const struct signature_key *key = x->verifier->keys[i].key;
-        if (x->macs[i]) {
-            if (!signature_mac_reset(x->macs[i], key)) return false;
-        } else {
-            x->macs[i] = signature_mac_new(key);
-            if (!x->macs[i]) return false;
+    source->key = k->secret ? secret_view(k->secret) : (struct bytes){NULL, 0};
+    return reason_of(template_fill_signed(side, source, &x->text));
+}
+
+static enum scheme_reason feed_side(struct verification *x, size_t key, const struct template *side,
+                                    struct template_source *source)
+{
+    buffer_clear(&x->text);
+    if (side->count == 0) return SCHEME_OK;
+    enum scheme_reason reason = fill_side(x, &x->verifier->keys[key], side, source);
+    if (reason == SCHEME_OK) signature_mac_update(x->macs[key], x->text.data, x->text.size);
+    return reason;
+}
+
+static bool start_mac(struct verification *x, size_t i)
+{
+    const struct signature_key *key = x->verifier->keys[i].mac;
+    if (x->macs[i]) return signature_mac_reset(x->macs[i], key);
+    x->macs[i] = signature_mac_new(key);
+    return x->macs[i] != NULL;
+}
+
+static bool is_streamed(const struct verifier_key *k)
+{
+    return scheme_algorithm_of(k->form)->mechanism == MECHANISM_STREAM;
+}
+
+/* What stands before the body is known by now. */
+static enum scheme_reason start_keys(struct verification *x, struct template_source *source)
+{
+    enum scheme_reason reason = SCHEME_OK;
+    for (size_t i = 0; i < x->verifier->count && reason == SCHEME_OK; i++) {
+        const struct verifier_key *k = &x->verifier->keys[i];
+        if (is_streamed(k)) {
+            if (!start_mac(x, i)) return SCHEME_UNABLE;
+            reason = feed_side(x, i, &k->form->before, source);
+        } else if (scheme_algorithm_of(k->form)->mechanism == MECHANISM_PUBLIC) {
+            buffer_clear(&x->text); /* only to see now what would be missing at the end */
+            reason = fill_side(x, k, &k->form->before, source);
         }
     }
-    return true;
+    return reason;
 }
 
-enum scheme_reason verification_begin(struct verification *x, const struct verifier *v, struct scheme_headers headers,
-                                      int64_t now_s)
+static enum scheme_reason begin(struct verification *x, const struct scheme_request *request)
 {
-    (void)now_s; /* no scheme with a timestamp is loaded in this version */
+    const struct scheme *s = x->verifier->scheme;
+    struct bytes header;
+    enum scheme_reason reason = verification_read_claims(x, request, &header);
+    enum scheme_reason guarded = check_guarded(s, request);
+    if (guarded != SCHEME_OK && reason != SCHEME_MISSING) return guarded;
+    if (reason != SCHEME_OK) return reason;
+    struct template_source source = source_of(x, request, header);
+    if (s->timestamp.count > 0 && !time_is_in_body(s)) {
+        reason = verification_read_time(x, &source);
+        source.timestamp = buffer_view(&x->time);
+    }
+    return reason == SCHEME_OK ? start_keys(x, &source) : reason;
+}
+
+enum scheme_reason verification_begin(struct verification *x, const struct verifier *v,
+                                      const struct scheme_request *request, int64_t now_ms)
+{
     x->verifier = v;
-    x->reason = check_headers(x, headers);
-    if (x->reason == SCHEME_OK && !start_macs(x)) x->reason = SCHEME_UNABLE;
+    x->now_ms = now_ms;
+    x->signed_at_ms = -1;
+    buffer_clear(&x->time);
+    x->reason = begin(x, request);
     return x->reason;
 }
 
@@ -188,47 +173,207 @@ void verification_update(struct verification *x, const void *data, size_t size)
 {
     if (x->reason != SCHEME_OK || !x->verifier) return;
     for (size_t i = 0; i < x->verifier->count; i++)
-        signature_mac_update(x->macs[i], data, size);
+        if (is_streamed(&x->verifier->keys[i]) && x->verifier->keys[i].form->signs_body)
+            signature_mac_update(x->macs[i], data, size);
 }
 
-static bool any_claim_is(const struct verification *x, const uint8_t expected[SIGNATURE_SHA256_SIZE])
+/* ---- at the end ---- */
+
+/* What a key made of the request: does it match, and which of the claims. */
+struct finding {
+    bool matches;
+    struct bytes signature;
+};
+
+/* Looks at every claim of the key's form, whatever was found before. */
+static struct finding compare_claims(const struct verification *x, const struct scheme_form *form,
+                                     const uint8_t *expected, size_t size)
 {
-    bool equal = false;
-    for (size_t i = 0; i < x->claim_count; i++)
-        equal |= signature_equal(x->claims[i], expected, SIGNATURE_SHA256_SIZE);
-    return equal;
+    struct finding found = {false, {NULL, 0}};
+    for (size_t i = 0; i < x->claim_count; i++) {
+        const struct verification_claim *claim = &x->claims[i];
+        if (claim->form != form || claim->size != size || !signature_equal(claim->data, expected, size)) continue;
+        found = (struct finding){true, {claim->data, claim->size}};
+    }
+    return found;
 }
 
-enum scheme_reason verification_finish(struct verification *x, const char **secret_name)
+static enum scheme_reason finish_stream(struct verification *x, size_t i, struct template_source *source,
+                                        struct finding *found)
+{
+    const struct verifier_key *k = &x->verifier->keys[i];
+    uint8_t expected[SIGNATURE_DIGEST_MAX];
+    enum scheme_reason reason = feed_side(x, i, &k->form->after, source);
+    signature_mac_final(x->macs[i], expected);
+    *found = compare_claims(x, k->form, expected, signature_key_size(k->mac));
+    return reason;
+}
+
+static enum scheme_reason finish_public(struct verification *x, size_t i, struct template_source *source,
+                                        struct bytes body, struct finding *found)
+{
+    const struct verifier_key *k = &x->verifier->keys[i];
+    buffer_clear(&x->text);
+    enum scheme_reason reason = fill_side(x, k, &k->form->before, source);
+    if (k->form->signs_body) buffer_bytes(&x->text, body);
+    if (reason == SCHEME_OK) reason = fill_side(x, k, &k->form->after, source);
+    if (!buffer_ok(&x->text)) reason = SCHEME_UNABLE;
+    for (size_t c = 0; c < x->claim_count && reason == SCHEME_OK; c++) {
+        struct bytes signature = {x->claims[c].data, x->claims[c].size};
+        if (x->claims[c].form != k->form) continue;
+        if (signature_public_verify(k->public_key, SIGNATURE_SHA256, buffer_view(&x->text), signature))
+            *found = (struct finding){true, signature};
+    }
+    return reason;
+}
+
+/* Does this key make that signature of that message? */
+static bool proof_holds(struct verification *x, size_t i, struct bytes message, struct bytes signature)
+{
+    const struct verifier_key *k = &x->verifier->keys[i];
+    uint8_t digest[SIGNATURE_DIGEST_MAX];
+    switch (scheme_algorithm_of(k->form)->key) {
+    case MECHANISM_PUBLIC: return signature_public_verify(k->public_key, x->proofs->hash, message, signature);
+    case MECHANISM_TOKEN:
+        signature_sha256(&signature, 1, digest);
+        return signature_equal(digest, k->token, sizeof k->token);
+    case MECHANISM_STREAM:
+    case MECHANISM_PROOFS: break;
+    }
+    if (!start_mac(x, i)) {
+        x->reason = SCHEME_UNABLE;
+        return false;
+    }
+    signature_mac_update(x->macs[i], message.data, message.size);
+    signature_mac_final(x->macs[i], digest);
+    size_t size = signature_key_size(k->mac);
+    return signature.size == size && signature_equal(digest, signature.data, size);
+}
+
+static struct finding finish_proofs(struct verification *x, size_t i)
+{
+    const struct scheme_proofs *p = x->proofs;
+    struct finding found = {p->all && p->count > 0, {NULL, 0}};
+    for (size_t n = 0; n < p->count; n++) {
+        const struct scheme_proof *proof = &p->items[n];
+        struct bytes message = {p->text.data + proof->message_at, proof->message_size};
+        struct bytes signature = {p->text.data + proof->signature_at, proof->signature_size};
+        bool holds = proof_holds(x, i, message, signature);
+        found.matches = p->all ? found.matches && holds : found.matches || holds;
+        if (holds) found.signature = signature;
+    }
+    return found;
+}
+
+static enum scheme_reason extract(struct verification *x, const struct scheme_request *request, struct bytes body)
+{
+    const struct scheme *s = x->verifier->scheme;
+    if (!x->proofs) {
+        x->proofs = calloc(1, sizeof *x->proofs);
+        if (!x->proofs) return SCHEME_UNABLE;
+        buffer_init(&x->proofs->text, PROOFS_TEXT_MAX);
+    }
+    drop_large(&x->proofs->text);
+    buffer_clear(&x->proofs->text);
+    x->proofs->count = 0;
+    x->proofs->all = false;
+    x->proofs->hash = SIGNATURE_SHA256;
+    enum scheme_reason reason = scheme_algorithm_of(&s->forms[0])->extract(s, request, body, x->proofs);
+    if (!buffer_ok(&x->proofs->text)) return SCHEME_UNABLE;
+    return reason == SCHEME_OK && x->proofs->count == 0 ? SCHEME_MISSING : reason;
+}
+
+static enum scheme_reason finish_key(struct verification *x, size_t i, struct template_source *source,
+                                     struct bytes body, struct finding *found)
+{
+    const struct verifier_key *k = &x->verifier->keys[i];
+    *found = (struct finding){false, {NULL, 0}};
+    switch (scheme_algorithm_of(k->form)->mechanism) {
+    case MECHANISM_STREAM: return finish_stream(x, i, source, found);
+    case MECHANISM_PUBLIC: return finish_public(x, i, source, body, found);
+    case MECHANISM_TOKEN: *found = compare_claims(x, k->form, k->token, sizeof k->token); break;
+    case MECHANISM_PROOFS: *found = finish_proofs(x, i); break;
+    }
+    return SCHEME_OK;
+}
+
+/* Every key is tried, the first that matches and is still valid counts. */
+static enum scheme_reason try_keys(struct verification *x, struct template_source *source, struct bytes body,
+                                   struct verification_result *result)
 {
     const struct verifier *v = x->verifier;
-    assert(v && "verification_begin comes first");
-    x->verifier = NULL;
-    *secret_name = NULL;
-    if (x->reason != SCHEME_OK) return x->reason;
+    enum scheme_reason verdict = SCHEME_MISMATCH, reason = SCHEME_OK;
     for (size_t i = 0; i < v->count; i++) {
-        uint8_t expected[SIGNATURE_SHA256_SIZE];
-        signature_mac_final(x->macs[i], expected);
-        bool matches = any_claim_is(x, expected);
-        if (matches && !*secret_name) *secret_name = v->keys[i].name;
+        struct finding found;
+        enum scheme_reason tried = finish_key(x, i, source, body, &found);
+        if (tried != SCHEME_OK) reason = tried;
+        if (x->reason != SCHEME_OK) reason = x->reason;
+        bool expired = v->keys[i].until_s != 0 && x->now_ms / 1000 >= v->keys[i].until_s;
+        if (!found.matches || verdict == SCHEME_OK) continue;
+        verdict = expired ? SCHEME_EXPIRED : SCHEME_OK;
+        if (expired) continue;
+        result->secret_name = v->keys[i].name;
+        result->secret = i;
+        result->signature = found.signature;
     }
-    return *secret_name ? SCHEME_OK : SCHEME_MISMATCH;
+    return reason != SCHEME_OK ? reason : verdict;
 }
 
-bool scheme_sign(const struct verifier *v, struct bytes body, int64_t now_s, struct buffer *header_line,
-                 struct error *error)
+/* AWS signs for everybody who has a topic. */
+static enum scheme_reason check_topic(const struct verifier *v, struct bytes body)
 {
-    (void)now_s;
-    const struct scheme_words *w = &v->scheme->words;
-    struct signature_mac *mac = signature_mac_new(v->keys[0].key);
-    if (!mac) return error_set(error, ERROR_MEMORY, "no memory for a signature");
-    uint8_t digest[SIGNATURE_SHA256_SIZE];
-    char hex[2 * SIGNATURE_SHA256_SIZE + 1];
-    signature_mac_update(mac, body.data, body.size);
-    signature_mac_final(mac, digest);
-    signature_mac_free(mac);
-    text_hex(digest, sizeof digest, hex);
-    const char *tag_separator = *w->version_tag ? w->tag_separator : "";
-    buffer_format(header_line, "%s: %s%s%s", w->signature_header, w->version_tag, tag_separator, hex);
-    return buffer_ok(header_line) || error_set(error, ERROR_TOO_LARGE, "the header line is too long");
+    struct buffer arn;
+    bool known = v->topics.count == 0;
+    if (known || v->scheme->forms[0].words.algorithm != ALGORITHM_AWS_SNS) return SCHEME_OK;
+    buffer_init(&arn, SIGNATURE_TEXT_MAX);
+    enum scheme_reason reason = scheme_json_text(body, "/TopicArn", &arn);
+    for (size_t i = 0; i < v->topics.count; i++)
+        known = known || bytes_are(buffer_view(&arn), v->topics.items[i]);
+    buffer_close(&arn);
+    return reason != SCHEME_OK || known ? reason : SCHEME_FOREIGN;
+}
+
+/* Does a text that is put together at the end look at the signature header once more? */
+static bool needs_header_again(const struct scheme *s)
+{
+    bool needs = false;
+    for (size_t i = 0; i < s->form_count && !s->numbered; i++)
+        needs =
+            needs || s->forms[i].after.count > 0 || scheme_algorithm_of(&s->forms[i])->mechanism == MECHANISM_PUBLIC;
+    return needs;
+}
+
+static enum scheme_reason finish(struct verification *x, const struct scheme_request *request, struct bytes body,
+                                 struct verification_result *result)
+{
+    const struct scheme *s = x->verifier->scheme;
+    struct bytes header = {NULL, 0};
+    enum scheme_reason reason = SCHEME_OK;
+    if (scheme_algorithm_of(&s->forms[0])->mechanism == MECHANISM_PROOFS)
+        reason = extract(x, request, body);
+    else if (needs_header_again(s))
+        reason = verification_locate(x, request, &header);
+    struct template_source source = source_of(x, request, header);
+    source.body = body;
+    if (reason == SCHEME_OK) reason = try_keys(x, &source, body, result);
+    if (reason == SCHEME_OK) reason = check_topic(x->verifier, body);
+    /* Only what is verified is parsed. */
+    if (reason == SCHEME_OK && time_is_in_body(s)) reason = verification_read_time(x, &source);
+    return reason;
+}
+
+enum scheme_reason verification_finish(struct verification *x, const struct scheme_request *request, struct bytes body,
+                                       struct verification_result *result)
+{
+    assert(x->verifier && "verification_begin comes first");
+    *result = (struct verification_result){.signed_at_ms = -1};
+    enum scheme_reason reason = x->reason;
+    if (reason == SCHEME_OK) reason = finish(x, request, body, result);
+    if (reason != SCHEME_OK)
+        *result = (struct verification_result){.signed_at_ms = -1};
+    else
+        result->signed_at_ms = x->signed_at_ms;
+    x->verifier = NULL;
+    drop_large(&x->text);
+    return reason;
 }

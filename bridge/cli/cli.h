@@ -6,6 +6,7 @@
 #include "http_client.h"
 #include "kafka.h"
 #include "record.h"
+#include "scheme.h"
 #include "secret.h"
 #include <stdio.h>
 #include <sys/types.h>
@@ -36,7 +37,7 @@ struct cli_command {
     enum cli_exit (*run)(struct cli *cli, void *settings);
 };
 extern const struct cli_command dev_command, send_command, results_command, replay_command, topics_command,
-    check_command, trigger_command;
+    check_command, verify_command, sign_command, trigger_command;
 
 /* ---- options.c: options are declared once: parsing, ranges and --help come from the table ---- */
 
@@ -125,14 +126,10 @@ void talk_safe(struct buffer *out, struct bytes text, size_t columns);
 
 /* ---- delivery.c: one delivery as a provider would make it, and what its answer means; pure ---- */
 
-/* How a provider dresses a delivery beside its signature: one row per scheme that `send` knows. */
-struct delivery_provider {
-    const char *scheme, *event_header, *id_header, *user_agent;
-};
-/* NULL when `send` does not know the scheme. */
-const struct delivery_provider *delivery_provider_find(const char *scheme);
+/* How a provider presents itself. */
+const char *delivery_user_agent(const char *scheme);
 
-enum { DELIVERY_ID_SIZE = 37, DELIVERY_HEADERS_MAX = 8 };
+enum { DELIVERY_ID_SIZE = 37, DELIVERY_HEADERS_MAX = 16 };
 /* The id of a generated delivery: always the same for the same run, agent and sequence, in the form of a UUID (RFC
  * 9562, version 8). */
 void delivery_id(const char *run, const char *agent, int64_t sequence, char out[DELIVERY_ID_SIZE]);
@@ -178,6 +175,37 @@ enum lanes_next lanes_next(struct lanes *l, int64_t now_us, struct lanes_turn *t
 void lanes_answered(struct lanes *l, size_t lane, enum delivery_verdict verdict, int64_t now_us);
 struct lanes_totals lanes_totals(const struct lanes *l);
 
+/* ---- request.c: a request as the command line or a vector gives it ---- */
+
+enum { CLI_HEADERS_MAX = 64, CLI_BODY_MAX = 64 << 20 };
+struct cli_headers {
+    struct bytes names[CLI_HEADERS_MAX], values[CLI_HEADERS_MAX]; /* views */
+    size_t count;
+};
+/* False when there are too many. */
+bool headers_add(struct cli_headers *h, struct bytes name, struct bytes value);
+/* "Name: value", blanks around the value taken off as HTTP does. */
+bool headers_add_line(struct cli_headers *h, struct bytes line, struct error *error);
+/* The look-up of struct scheme_request; ctx is a struct cli_headers. */
+size_t headers_find(void *ctx, const char *name, struct bytes *value);
+/* The request as a scheme sees it; views of everything.  `url` may be NULL. */
+struct scheme_request request_make(struct cli_headers *h, const char *method, const char *url);
+/* Appends a file, or stdin for NULL and "-". */
+bool body_read(const char *path, struct buffer *out, struct error *error);
+/* The built-in schemes and, if `path` is given, those of a file.  NULL with all problems told in `error`. */
+struct scheme_set *schemes_open(const char *path, struct error *error);
+
+/* ---- families.c: which scheme a sender's request is of, when only the sender is named ---- */
+
+/* NULL if nobody knows the family. */
+const struct scheme *family_scheme(const struct scheme_set *schemes, const char *family,
+                                   const struct scheme_request *request);
+
+/* ---- vectors.c: `verify --vectors` ---- */
+
+/* Judges each line of the file and prints `<id> ok|bad [reason]`, then the sum. */
+enum cli_exit vectors_run(const struct scheme_set *schemes, const char *path);
+
 /* ---- sender.c: signs and posts ---- */
 
 struct sender_settings {
@@ -198,7 +226,7 @@ struct shipment {
     enum delivery_verdict verdict;
     char workflow_id[RECORD_WORKFLOW_ID_SIZE];
     struct http_exchange exchange; /* status, answer and error until shipment_close */
-    struct buffer header_lines[DELIVERY_HEADERS_MAX];
+    struct buffer header_lines, signed_body;
     const char *headers[DELIVERY_HEADERS_MAX + 1];
 };
 bool sender_start(struct sender *s, struct shipment *shipment, struct error *error);

@@ -7,15 +7,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const struct delivery_provider providers[] = {
-    {"github", "X-GitHub-Event", "X-GitHub-Delivery", "GitHub-Hookshot/drawbridge"},
-};
-
-const struct delivery_provider *delivery_provider_find(const char *scheme)
+const char *delivery_user_agent(const char *scheme)
 {
-    for (size_t i = 0; i < sizeof providers / sizeof providers[0]; i++)
-        if (strcmp(providers[i].scheme, scheme) == 0) return &providers[i];
-    return NULL;
+    return strcmp(scheme, "github") == 0 ? "GitHub-Hookshot/drawbridge" : "drawbridge/" DRAWBRIDGE_VERSION;
 }
 
 void delivery_id(const char *run, const char *agent, int64_t sequence, char out[DELIVERY_ID_SIZE])

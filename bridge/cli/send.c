@@ -4,13 +4,10 @@
 #include "clock.h"
 #include "text.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-enum { BODY_MAX = 64 << 20 };
 
 struct send_settings {
     const char *url, *listen, *prefix, *agent, *scheme, *secret, *event, *delivery, *content_type, *log, *run;
@@ -134,7 +131,7 @@ static const struct cli_option options[] = {
      .argument = "BYTES",
      .default_text = "256",
      .min = 1,
-     .max = BODY_MAX,
+     .max = CLI_BODY_MAX,
      .help = "load: pad each body to this size"},
     {.name = "resend",
      .kind = CLI_NUMBER,
@@ -155,24 +152,6 @@ static const struct cli_option options[] = {
      .argument = "FILE",
      .help = "load: append one JSON line per accepted delivery, on disk before it counts"},
 };
-
-static bool read_body(const char *path, struct buffer *out, struct error *error)
-{
-    const bool from_stdin = path == NULL || strcmp(path, "-") == 0;
-    const int fd = from_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return error_set_errno(error, errno, "open '%s'", path);
-    uint8_t chunk[8192];
-    ssize_t n;
-    while ((n = read(fd, chunk, sizeof chunk)) != 0) {
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) break;
-        buffer_append(out, chunk, (size_t)n);
-    }
-    const int errnum = errno;
-    if (!from_stdin) close(fd);
-    if (n < 0) return error_set_errno(error, errnum, "read '%s'", from_stdin ? "stdin" : path);
-    return buffer_ok(out) || error_set(error, ERROR_TOO_LARGE, "the body is over %d bytes", BODY_MAX);
-}
 
 static bool fresh_id(char out[TEXT_UUID_SIZE], struct error *error)
 {
@@ -209,12 +188,12 @@ static enum cli_exit send_one(const struct send_settings *s, const char *url_pat
                                           [DELIVERY_REFUSED] = CLI_NO};
     struct error error = {0};
     struct buffer body, url;
-    buffer_init(&body, BODY_MAX);
+    buffer_init(&body, CLI_BODY_MAX);
     buffer_init(&url, 4096);
     delivery_url(url_pattern, s->agent, &url);
     char id[TEXT_UUID_SIZE] = "";
     struct shipment shipment = {.url = buffer_cstr(&url), .id = s->delivery != NULL ? s->delivery : id};
-    bool good = fresh_id(id, &error) && read_body(path, &body, &error);
+    bool good = fresh_id(id, &error) && body_read(path, &body, &error);
     shipment.body = buffer_view(&body);
     good = good && send_until_decided(sender, &shipment, s->give_up_ms, &error);
     enum cli_exit code = CLI_FAILURE;

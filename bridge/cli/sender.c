@@ -6,29 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_LINE_MAX = 1024 };
+enum { HEADER_LINES_MAX = 32 * 1024 };
 
 struct sender {
     struct sender_settings settings;
-    const struct delivery_provider *provider;
     struct scheme_set *schemes;
-    struct verifier *verifier;
+    const struct scheme *scheme;
+    struct secret *secret;
     struct http_client *client;
 };
 
-static bool verifier_load(struct sender *s, struct error *error)
+static bool scheme_choose(struct sender *s, struct error *error)
 {
     s->schemes = scheme_set_load(scheme_providers_text, error);
     if (s->schemes == NULL) return false;
-    const struct scheme *scheme = scheme_find(s->schemes, s->settings.scheme);
-    s->provider = delivery_provider_find(s->settings.scheme);
-    if (scheme == NULL || s->provider == NULL)
-        return error_set(error, ERROR_INVALID, "--scheme %s is not one that send knows; github is", s->settings.scheme);
-    struct verifier_secret secret = {.name = "current"};
-    secret.secret = secret_resolve(bytes_of(s->settings.secret), false, error);
-    if (secret.secret == NULL) return error_context(error, "--secret");
-    s->verifier = verifier_new(scheme, &secret, 1, error);
-    return s->verifier != NULL;
+    s->scheme = scheme_find(s->schemes, s->settings.scheme);
+    if (s->scheme == NULL)
+        return error_set(error, ERROR_INVALID,
+                         "--scheme %s is not one that send knows; drawbridge sign --help lists them",
+                         s->settings.scheme);
+    s->secret = secret_resolve(bytes_of(s->settings.secret), false, error);
+    return s->secret != NULL || error_context(error, "--secret");
 }
 
 struct sender *sender_new(const struct sender_settings *settings, struct error *error)
@@ -39,7 +37,7 @@ struct sender *sender_new(const struct sender_settings *settings, struct error *
         return NULL;
     }
     s->settings = *settings;
-    if (verifier_load(s, error)) s->client = http_client_new(settings->parallel, error);
+    if (scheme_choose(s, error)) s->client = http_client_new(settings->parallel, error);
     if (s->client != NULL) return s;
     sender_free(s);
     return NULL;
@@ -49,28 +47,53 @@ void sender_free(struct sender *s)
 {
     if (s == NULL) return;
     http_client_free(s->client);
-    verifier_free(s->verifier);
+    secret_free(s->secret);
     scheme_set_free(s->schemes);
     free(s);
 }
 
+/* The headers that name the event, beside those that signing has made. */
+static void add_event_headers(const struct sender *s, struct buffer *lines)
+{
+    for (const char *const *name = scheme_identity_headers(s->scheme); *name; name++) {
+        const char *there = strcasestr(buffer_cstr(lines), *name);
+        if (!there || there[strlen(*name)] != ':') buffer_format(lines, "%s: %s\n", *name, s->settings.event);
+    }
+}
+
+/* Cuts the lines apart, in place. */
+static bool split_lines(struct buffer *lines, const char *headers[DELIVERY_HEADERS_MAX + 1], struct error *error)
+{
+    size_t count = 0;
+    char *at = (char *)lines->data;
+    while (at && *at) {
+        char *end = strchr(at, '\n');
+        if (count == DELIVERY_HEADERS_MAX) return error_set(error, ERROR_TOO_LARGE, "too many header lines");
+        headers[count++] = at;
+        *end = 0;
+        at = end + 1;
+    }
+    headers[count] = NULL;
+    return true;
+}
+
 static bool headers_make(const struct sender *s, struct shipment *x, struct error *error)
 {
-    for (size_t i = 0; i < DELIVERY_HEADERS_MAX; i++)
-        buffer_init(&x->header_lines[i], HEADER_LINE_MAX);
-    struct buffer *line = x->header_lines;
-    if (!scheme_sign(s->verifier, x->body, clock_wall_us() / 1000000, line++, error)) return false;
-    buffer_format(line++, "Content-Type: %s", s->settings.content_type);
-    buffer_format(line++, "User-Agent: %s", s->provider->user_agent);
-    buffer_format(line++, "%s: %s", s->provider->event_header, s->settings.event);
-    buffer_format(line++, "%s: %s", s->provider->id_header, x->id);
-    size_t count = 0;
-    for (const struct buffer *b = x->header_lines; b < line; b++) {
-        if (!buffer_ok(b)) return error_set(error, ERROR_TOO_LARGE, "a header line is too long");
-        x->headers[count++] = buffer_cstr(b);
-    }
-    x->headers[count] = NULL;
-    return true;
+    struct cli_headers given = {.count = 0};
+    headers_add(&given, bytes_of("Content-Type"), bytes_of(s->settings.content_type));
+    const struct scheme_signing signing = {.request = request_make(&given, "POST", x->url),
+                                           .body = x->body,
+                                           .id = bytes_of(x->id),
+                                           .now_ms = clock_wall_us() / 1000};
+    buffer_init(&x->header_lines, HEADER_LINES_MAX);
+    buffer_init(&x->signed_body, CLI_BODY_MAX);
+    if (!scheme_sign(s->scheme, secret_view(s->secret), &signing, &x->header_lines, &x->signed_body, error))
+        return false;
+    buffer_format(&x->header_lines, "Content-Type: %s\nUser-Agent: %s\n", s->settings.content_type,
+                  delivery_user_agent(s->settings.scheme));
+    add_event_headers(s, &x->header_lines);
+    if (!buffer_ok(&x->header_lines)) return error_set(error, ERROR_TOO_LARGE, "the header lines are too long");
+    return split_lines(&x->header_lines, x->headers, error);
 }
 
 bool sender_start(struct sender *s, struct shipment *x, struct error *error)
@@ -78,6 +101,7 @@ bool sender_start(struct sender *s, struct shipment *x, struct error *error)
     x->exchange = (struct http_exchange){
         .method = "POST", .url = x->url, .body = x->body, .ctx = x, .timeout_ms = s->settings.timeout_ms};
     if (!headers_make(s, x, error)) return false;
+    if (x->signed_body.size > 0) x->exchange.body = buffer_view(&x->signed_body);
     x->exchange.headers = x->headers;
     return http_client_start(s->client, &x->exchange, error);
 }
@@ -98,7 +122,7 @@ int sender_busy(const struct sender *s)
 
 void shipment_close(struct shipment *x)
 {
-    for (size_t i = 0; i < DELIVERY_HEADERS_MAX; i++)
-        buffer_close(&x->header_lines[i]);
+    buffer_close(&x->header_lines);
+    buffer_close(&x->signed_body);
     buffer_close(&x->exchange.answer);
 }

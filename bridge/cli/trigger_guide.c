@@ -144,7 +144,7 @@ struct secret *guide_make_secret(const struct guide *g, struct error *error)
     } else {
         buffer_text(&text, hex);
     }
-    struct secret *s = secret_new(buffer_view(&text), error);
+    struct secret *s = secret_copy(buffer_view(&text), error);
     explicit_bzero(bytes, sizeof bytes);
     explicit_bzero(hex, sizeof hex);
     if (text.data != NULL) explicit_bzero(text.data, text.capacity);

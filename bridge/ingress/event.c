@@ -67,22 +67,15 @@ static void add_tracestate(struct request *r)
 
 /* ---- identity ---- */
 
-static size_t find_header(void *ctx, const char *name, struct bytes *value)
-{
-    size_t count;
-    *value = http_request_header(ctx, name, &count);
-    return count;
-}
-
 static bool fill_identity(struct request *r, int64_t wall_us)
 {
     const struct scheme *scheme = r->trigger->verifier ? verifier_scheme(r->trigger->verifier) : NULL;
-    struct scheme_headers headers = {.find = find_header, .ctx = r->http};
+    const struct scheme_request request = webhook_scheme_request(r);
     struct bytes body = buffer_view(&r->body);
     buffer_clear(&r->event_id);
     buffer_clear(&r->event_type);
-    if (scheme && (!scheme_delivery_id(scheme, headers, body, &r->event_id, &r->error) ||
-                   !scheme_event_type(scheme, headers, body, &r->event_type, &r->error)))
+    if (scheme && (!scheme_delivery_id(scheme, &request, body, &r->event_id, &r->error) ||
+                   !scheme_event_type(scheme, &request, body, &r->event_type, &r->error)))
         return false;
     if (!scheme) buffer_text(&r->event_type, "drawbridge.webhook");
     if (r->event_id.size > 0) return true;
@@ -102,7 +95,7 @@ static struct bytes dedupe_key(struct request *r, char digest_text[DIGEST_TEXT_S
     if (r->trigger->options.dedupe == DEDUPE_BODY)
         piece = buffer_view(&r->body);
     else
-        piece = http_request_header(r->http, scheme_signature_header(verifier_scheme(r->trigger->verifier)), NULL);
+        piece = r->verified.signature;
     uint8_t digest[SIGNATURE_SHA256_SIZE];
     signature_sha256(&piece, 1, digest);
     text_hex(digest, sizeof digest, digest_text);
@@ -112,14 +105,15 @@ static struct bytes dedupe_key(struct request *r, char digest_text[DIGEST_TEXT_S
 static void write_evidence(struct request *r)
 {
     struct json_writer w;
-    char peer[ADDRESS_TEXT_SIZE];
+    char peer[ADDRESS_TEXT_SIZE], signed_at[TEXT_TIME_SIZE];
     address_format(&r->peer, peer);
     buffer_clear(&r->scratch);
     json_writer_init(&w, &r->scratch);
     json_write_object(&w, NULL);
     json_write_text(&w, "scheme", r->trigger->scheme_name);
-    json_write_cstr(&w, "key", r->secret_name);
-    json_write_null(&w, "signed_at"); /* no scheme signs a time so far */
+    json_write_cstr(&w, "key", r->verified.secret_name);
+    text_format_time(r->verified.signed_at_ms * 1000, signed_at);
+    json_write_cstr(&w, "signed_at", r->verified.signed_at_ms >= 0 ? signed_at : NULL);
     json_write_cstr(&w, "peer", peer);
     json_write_cstr(&w, "ingress", r->ingress->hostname);
     json_write_object_end(&w);

@@ -26,6 +26,7 @@
 #include "record.h"
 #include "scheme.h"
 #include "secret_sealed.h"
+#include "signature.h"
 #include "text.h"
 
 /* ---- settings.c: the option table ---- */
@@ -36,7 +37,7 @@ struct settings {
     int64_t body_max, inflight_body_max, connections_max;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     int64_t publish_deadline_ms, queue_max;
-    char *trigger_directory, *trigger_topic, *key_file; /* "": none */
+    char *trigger_directory, *scheme_file, *trigger_topic, *key_file; /* "": none */
     struct config_list topic_allows;
     struct kafka_settings kafka;
     char *events_topic;
@@ -139,6 +140,12 @@ struct trigger_options { /* as configured */
 struct trigger {
     struct trigger_options options;
     struct verifier *verifier; /* NULL: no scheme */
+    struct scheme *own_scheme; /* the verifier's, if the trigger says words of its own */
+    char *verify_token;        /* "": none */
+    struct config_list topics; /* AWS SNS: the only ones that may deliver */
+    struct secret_use {
+        int64_t count, last_s; /* deliveries it verified; Unix time of the last, 0: never */
+    } * uses;                  /* one for each secret; the only part of a trigger that changes */
     struct network *allowed;
     struct source_policy source;
     int64_t body_max, deadline_ms;
@@ -170,10 +177,47 @@ const struct trigger *trigger_set_find(const struct trigger_set *set, struct byt
 size_t trigger_set_count(const struct trigger_set *set);
 /* A new set with all triggers of `first` and those of `more` whose agent has none there; NULL without memory. */
 struct trigger_set *trigger_set_merge(const struct trigger_set *first, struct trigger *const *more, size_t count);
+/* Every trigger once, in no order: begin with *cursor 0; NULL behind the last. */
+const struct trigger *trigger_set_next(const struct trigger_set *set, size_t *cursor);
 struct trigger_set *trigger_set_ref(struct trigger_set *set);
 void trigger_set_unref(struct trigger_set *set); /* NULL is legal */
 
+/* ---- secret_use.c: which secret verified how many deliveries, and when last ---- */
+
+void secret_use_count(const struct trigger *t, size_t secret, int64_t now_s);
+/* What the old snapshot counted goes on in the new one, by agent and name of the secret. */
+void secret_use_carry(const struct trigger_set *from, const struct trigger_set *to);
+/* Appends counters and last-seen times in the form of /metrics: at most SECRET_USE_ROWS, and how many are left out. */
+enum { SECRET_USE_ROWS = 2000 };
+void secret_use_write(const struct trigger_set *set, struct buffer *out);
+
+/* ---- trigger_verify.c: how a trigger's deliveries are verified ---- */
+
+/* One list element on its way to a trigger. */
+struct trigger_loading {
+    const struct settings *settings;
+    const struct scheme_set *schemes;
+    struct config_report *report;
+    struct config_file *file;
+    char path[64]; /* "triggers.[2]" */
+    bool private_file;
+    bool told; /* how deliveries are verified, rightly or not */
+    struct trigger *trigger;
+    const char *scheme;                    /* as it is named there: what sealed secrets belong to */
+    bool record;                           /* of the triggers topic, not of a file */
+    uint8_t digest[SIGNATURE_SHA256_SIZE]; /* of a record: all of it but the secrets */
+};
+/* Reads `verify` or `secret` of the element; problems go to the report. */
+void trigger_verify_load(struct trigger_loading *l);
+/* Frees what trigger_verify_load made. */
+void trigger_verify_close(struct trigger *t);
+void trigger_verify_help(FILE *out);
+
 /* ---- trigger_source.c: where triggers come from ---- */
+
+/* Reports a problem of the element's option. */
+void trigger_problem(const struct trigger_loading *l, const char *option, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 extern const struct config_option trigger_file_options[];
 extern const size_t trigger_file_option_count;
@@ -361,7 +405,7 @@ struct request {
     size_t body_max, received;
     struct buffer body;
     struct verification *verification;
-    const char *secret_name; /* that matched */
+    struct verification_result verified;
     struct json_scanner json;
     struct buffer event_id, event_type, tracestate;
     struct buffer scratch; /* evidence, then the answer */
@@ -379,6 +423,9 @@ void webhook_malformed(void *ctx, const char *text);
 void webhook_published(void *ctx, void *subject, const struct publish_report *report);
 /* Frees the pool. */
 void webhook_close(struct ingress *in);
+
+/* What the request's scheme looks at. */
+struct scheme_request webhook_scheme_request(const struct request *r);
 
 /* ---- event.c: a verified delivery as a record ---- */
 

@@ -76,6 +76,12 @@ static void refresh(void *ctx)
     metrics_add(in->metrics, METRIC_LOG_DROPPED, log_dropped() - metrics_get(in->metrics, METRIC_LOG_DROPPED));
 }
 
+static void write_secret_uses(void *ctx, struct buffer *out)
+{
+    const struct ingress *in = ctx;
+    secret_use_write(in->triggers, out);
+}
+
 /* ---- build and tear down ---- */
 
 static bool open_publisher(struct ingress *in, struct error *error)
@@ -112,7 +118,7 @@ static bool open_server(struct ingress *in, struct error *error)
 
 static bool open_manage(struct ingress *in, struct error *error)
 {
-    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .ctx = in};
+    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .more = write_secret_uses, .ctx = in};
     in->manage = manage_start(in->settings.manage_listen, in->metrics, hooks, error);
     return in->manage != NULL;
 }
@@ -176,6 +182,7 @@ static void serve_triggers(struct ingress *in)
         log_event(LOG_ERROR, "triggers kept as they were", log_text("problem", "no memory for the triggers"));
         return;
     }
+    secret_use_carry(in->triggers, all);
     trigger_set_unref(in->triggers);
     in->triggers = all;
 }

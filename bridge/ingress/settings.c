@@ -107,6 +107,11 @@ const struct config_option settings_options[] = {
      .default_text = "",
      .help = "none, env, file, literal: what records of the topic may say beside sealed: secrets.  Then whoever can "
              "write the topic can let in anybody, or try the files and variables of this process"},
+    {.name = "triggers.schemes",
+     .kind = CONFIG_TEXT,
+     .offset = AT(scheme_file),
+     .default_text = "",
+     .help = "a file of further schemes, schemes: { name: { ... }; }; in the words that --help-config lists"},
     {.name = "kafka",
      .kind = CONFIG_TEXT_MAP,
      .offset = AT(kafka.properties),
@@ -267,11 +272,21 @@ void settings_close(struct settings *s)
     *s = (struct settings){0};
 }
 
+/* Schemes of the operator's own, beside the built-in ones. */
+static bool load_scheme_file(struct ingress *in, struct config_report *report)
+{
+    if (!in->settings.scheme_file[0]) return true;
+    struct config_file *file = config_open(in->settings.scheme_file, report);
+    bool good = file && scheme_set_add(in->schemes, file, report);
+    config_close(file);
+    return good;
+}
+
 bool ingress_configure(struct ingress *in, const char *path, struct config_report *report)
 {
     struct error error;
     if (!settings_load(&in->settings, path, report)) return false;
     in->schemes = scheme_set_load(scheme_providers_text, &error);
     if (!in->schemes) config_report_add(report, "providers.cfg", 0, "%s", error.text);
-    return in->schemes != NULL;
+    return in->schemes && load_scheme_file(in, report);
 }

@@ -103,58 +103,14 @@ const struct config_option trigger_file_options[] = {
 };
 const size_t trigger_file_option_count = sizeof trigger_file_options / sizeof trigger_file_options[0];
 
-struct verify_scheme {
-    char *scheme;
-    struct config_list secrets;
-};
-static const struct config_option verify_scheme_options[] = {
-    {.name = "verify.scheme",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(struct verify_scheme, scheme),
-     .min = "1",
-     .help = "how deliveries are signed: a name from providers.cfg"},
-    {.name = "verify.secrets",
-     .kind = CONFIG_TEXT_LIST,
-     .offset = offsetof(struct verify_scheme, secrets),
-     .default_text = "",
-     .help = "env:NAME, file:PATH, or the secret itself in a file that only its owner can read"},
-};
-struct verify_word {
-    char *word;
-};
-static const struct config_option verify_word_options[] = {
-    {.name = "verify",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(struct verify_word, word),
-     .default_text = "",
-     .help = "\"none\": deliveries are not signed, and that is meant"},
-};
-
 void trigger_source_help(FILE *out)
 {
     config_print_help(out, "triggers.d/*.cfg: triggers = ( { ... }, ... );", trigger_file_options,
                       trigger_file_option_count);
-    config_print_help(out, "a trigger's verification by a scheme", verify_scheme_options,
-                      sizeof verify_scheme_options / sizeof verify_scheme_options[0]);
-    config_print_help(out, "or in one word", verify_word_options, 1);
+    trigger_verify_help(out);
 }
 
-/* One list element on its way to a trigger. */
-struct loading {
-    const struct settings *settings;
-    const struct scheme_set *schemes;
-    struct config_report *report;
-    struct config_file *file;
-    char path[64]; /* "triggers.[2]" */
-    bool private_file;
-    bool told; /* how deliveries are verified, rightly or not */
-    struct trigger *trigger;
-    bool record;                           /* of the triggers topic, not of a file */
-    uint8_t digest[SIGNATURE_SHA256_SIZE]; /* of a record: all of it but the secrets */
-};
-
-__attribute__((format(printf, 3, 4))) static void problem(const struct loading *l, const char *option,
-                                                          const char *format, ...)
+void trigger_problem(const struct trigger_loading *l, const char *option, const char *format, ...)
 {
     char path[128], sentence[512];
     snprintf(path, sizeof path, "%s.%s", l->path, option);
@@ -168,145 +124,30 @@ __attribute__((format(printf, 3, 4))) static void problem(const struct loading *
                       "trigger '%s': %s: %s", id ? id : "", option, sentence);
 }
 
-/* ---- secrets ---- */
-
-static struct secret *open_sealed(const struct loading *l, const char *scheme, const char *name, struct bytes text,
-                                  struct error *error)
-{
-    const struct sealed_place place = {.agent_id = bytes_of(l->trigger->options.agent_id),
-                                       .scheme = bytes_of(scheme),
-                                       .name = bytes_of(name),
-                                       .record = {l->digest, l->record ? sizeof l->digest : 0}};
-    struct secret *s = NULL;
-    if (l->settings->keys)
-        s = sealed_open(l->settings->keys, &place, text, error);
-    else
-        error_set(error, ERROR_NOT_FOUND, "is sealed, and triggers.key_file is not set");
-    if (!s) error_context(error, "secret '%s'", name);
-    return s;
-}
-
-/* A record may come from anybody who can write the topic: it must not look into our environment and files. */
-static bool may_say(const struct loading *l, const char *reference, struct error *error)
-{
-    const char *kind = strncmp(reference, "env:", 4) == 0    ? "env"
-                       : strncmp(reference, "file:", 5) == 0 ? "file"
-                                                             : "literal";
-    if (!l->record || settings_topic_allows(l->settings, kind)) return true;
-    return error_set(error, ERROR_DENIED,
-                     "a record's secret must be sealed (`drawbridge trigger` does it); triggers.topic_allows has no "
-                     "\"%s\"",
-                     kind);
-}
-
-static struct secret *resolve(const struct loading *l, const char *scheme, const char *name, const char *reference,
-                              struct error *error)
-{
-    if (sealed_is(bytes_of(reference))) return open_sealed(l, scheme, name, bytes_of(reference), error);
-    if (!may_say(l, reference, error)) return NULL;
-    return secret_resolve(bytes_of(reference), l->record || l->private_file, error);
-}
-
-/* ---- verification ---- */
-
-static void set_verifier(struct loading *l, const char *scheme_name, char *const *references, size_t count)
-{
-    const struct scheme *scheme = scheme_find(l->schemes, scheme_name);
-    struct error error;
-    if (!scheme) {
-        problem(l, "verify", "there is no scheme '%s'", scheme_name);
-        return;
-    }
-    if (count == 0 || count > VERIFIER_SECRETS_MAX) {
-        problem(l, "verify", "needs 1 to %d secrets", VERIFIER_SECRETS_MAX);
-        return;
-    }
-    static const char *const names[VERIFIER_SECRETS_MAX] = {"current", "previous", "third", "fourth"};
-    struct verifier_secret secrets[VERIFIER_SECRETS_MAX] = {0};
-    size_t resolved = 0;
-    for (; resolved < count; resolved++) {
-        struct verifier_secret *s = &secrets[resolved];
-        snprintf(s->name, sizeof s->name, "%s", names[resolved]);
-        s->secret = resolve(l, scheme_name, s->name, references[resolved], &error);
-        if (!s->secret) break;
-    }
-    if (resolved == count) {
-        l->trigger->verifier = verifier_new(scheme, secrets, count, &error);
-        if (l->trigger->verifier) return;
-    }
-    for (size_t i = 0; resolved < count && i < resolved; i++)
-        secret_free(secrets[i].secret);
-    problem(l, "verify", "%s", error.text);
-}
-
-static void load_verify_word(struct loading *l)
-{
-    struct verify_word verify = {0};
-    config_load(l->file, l->path, verify_word_options, 1, &verify, l->report);
-    if (!verify.word || strcmp(verify.word, "none") != 0)
-        problem(l, "verify", "is \"none\" or a group { scheme = ...; secrets = [...]; }");
-    else if (l->record && !settings_topic_allows(l->settings, "none"))
-        problem(l, "verify", "\"none\" is not for a record: triggers.topic_allows has no \"none\"");
-    config_free(verify_word_options, 1, &verify);
-}
-
-static void load_verify_scheme(struct loading *l)
-{
-    const size_t count = sizeof verify_scheme_options / sizeof verify_scheme_options[0];
-    struct verify_scheme verify = {0};
-    if (config_load(l->file, l->path, verify_scheme_options, count, &verify, l->report))
-        set_verifier(l, verify.scheme, verify.secrets.items, verify.secrets.count);
-    config_free(verify_scheme_options, count, &verify);
-}
-
-static void load_verify(struct loading *l)
-{
-    char path[128];
-    const struct trigger_options *o = &l->trigger->options;
-    snprintf(path, sizeof path, "%s.secret", l->path);
-    bool has_secret = config_has(l->file, path); /* an empty one is an error, never "no signature wanted" */
-    snprintf(path, sizeof path, "%s.verify", l->path);
-    bool has_verify = config_has(l->file, path);
-    l->told = has_verify || has_secret;
-    if (!l->told && l->record && !settings_topic_allows(l->settings, "none"))
-        problem(l, "verify", "is missing: a record needs a scheme with sealed secrets");
-    if (has_verify && has_secret) {
-        problem(l, "secret", "stands beside verify; say it once");
-        return;
-    }
-    if (has_secret) set_verifier(l, "github", (char *const[]){o->secret}, 1);
-    if (!has_verify) return;
-    snprintf(path, sizeof path, "%s.verify.scheme", l->path);
-    if (config_has(l->file, path))
-        load_verify_scheme(l);
-    else
-        load_verify_word(l);
-}
-
 /* ---- the source ---- */
 
-static void load_allowed(struct loading *l)
+static void load_allowed(struct trigger_loading *l)
 {
     struct trigger *t = l->trigger;
     const struct config_list *list = &t->options.allowed_ips;
     struct error error;
     t->allowed = calloc(list->count + 1, sizeof *t->allowed);
     if (!t->allowed) {
-        problem(l, "allowed_ips", "no memory");
+        trigger_problem(l, "allowed_ips", "no memory");
         return;
     }
     for (size_t i = 0; i < list->count; i++) {
         if (network_parse(bytes_of(list->items[i]), &t->allowed[t->source.allowed_count], &error))
             t->source.allowed_count++;
         else
-            problem(l, "allowed_ips", "%s", error.text);
+            trigger_problem(l, "allowed_ips", "%s", error.text);
     }
     t->source.allowed = t->allowed;
 }
 
 /* Origin is a claim and nothing set is no check at all: on an address that others can reach such a trigger must be
  * meant.  A match of addresses is proof enough only where every way in asks for it. */
-static void load_source(struct loading *l)
+static void load_source(struct trigger_loading *l)
 {
     struct trigger *t = l->trigger;
     const struct trigger_options *o = &t->options;
@@ -316,13 +157,14 @@ static void load_source(struct loading *l)
     t->source.match_all = o->source_match == 1;
     t->source.origin_host = admission_host(bytes_of(o->event_source));
     if (o->check_origin && t->source.origin_host.size == 0)
-        problem(l, "check_origin", "needs an event_source with a host");
+        trigger_problem(l, "check_origin", "needs an event_source with a host");
     bool by_address = t->source.allowed_count > 0 && (t->source.match_all || t->source.origin_host.size == 0);
     if (!t->verifier && !by_address && !l->told && !l->settings->loopback)
-        problem(l, "verify",
-                "is missing: anybody could start this agent through %s; give it a scheme, or verify = \"none\" if that "
-                "is meant",
-                l->settings->listen);
+        trigger_problem(
+            l, "verify",
+            "is missing: anybody could start this agent through %s; give it a scheme, or verify = \"none\" if that "
+            "is meant",
+            l->settings->listen);
 }
 
 /* ---- what is made once for all requests ---- */
@@ -396,13 +238,13 @@ static bool make_identity(struct trigger *t, const struct scheme *scheme)
     return true;
 }
 
-static bool make_texts(struct loading *l)
+static bool make_texts(struct trigger_loading *l)
 {
     struct trigger *t = l->trigger;
     const struct trigger_options *o = &t->options;
     const struct scheme *scheme = t->verifier ? verifier_scheme(t->verifier) : NULL;
     if (o->public_url[0] && !settings_public_url(o->public_url))
-        problem(l, "public_url", "'%s' is not an http or https URL", o->public_url);
+        trigger_problem(l, "public_url", "'%s' is not an http or https URL", o->public_url);
     const char *url = o->public_url[0] ? o->public_url : l->settings->public_url;
     if (asprintf(&t->webhook_url, "%s%s/%s/webhook", url, l->settings->prefix, o->agent_id) < 0) t->webhook_url = NULL;
     if (is_uri(bytes_of(o->event_source)))
@@ -416,27 +258,30 @@ static bool make_texts(struct loading *l)
     return t->webhook_url && t->ce_source && (!scheme || make_identity(t, scheme));
 }
 
-static void load_answers(struct loading *l)
+static void load_answers(struct trigger_loading *l)
 {
     struct trigger *t = l->trigger;
     const struct trigger_options *o = &t->options;
     const struct scheme *scheme = t->verifier ? verifier_scheme(t->verifier) : NULL;
     t->scheme_name = bytes_of(scheme ? scheme_name(scheme) : "none");
     t->body_max = o->body_max > 0 ? o->body_max : l->settings->body_max;
-    if (t->body_max > l->settings->body_max) problem(l, "body_max", "is over http.body_max");
+    if (t->body_max > l->settings->body_max) trigger_problem(l, "body_max", "is over http.body_max");
     t->deadline_ms = o->deadline_ms > 0 ? o->deadline_ms : l->settings->publish_deadline_ms;
     /* The scheme knows the sender's patience; being told sooner is never wrong. */
     if (o->deadline_ms == 0 && scheme && scheme_deadline_ms(scheme) < t->deadline_ms)
         t->deadline_ms = scheme_deadline_ms(scheme);
     t->response_status = o->response_status > 0 ? (int)o->response_status : 202;
     if (o->response_status == 0 && scheme) t->response_status = scheme_response_status(scheme);
-    if (t->response_status != 200 && t->response_status != 202) problem(l, "response_status", "is 200 or 202");
-    if (o->dedupe == DEDUPE_SIGNATURE && !scheme) problem(l, "dedupe", "\"signature\" needs a scheme");
+    if (t->response_status != 200 && t->response_status != 202) trigger_problem(l, "response_status", "is 200 or 202");
+    if (o->dedupe == DEDUPE_SIGNATURE && !scheme) trigger_problem(l, "dedupe", "\"signature\" needs a scheme");
+    const char *repeats = scheme ? scheme_signature_repeats(scheme) : NULL;
+    if (o->dedupe == DEDUPE_SIGNATURE && repeats)
+        trigger_problem(l, "dedupe", "\"signature\" can't tell deliveries of this scheme apart: %s", repeats);
 }
 
 /* ---- files ---- */
 
-static struct trigger *load_trigger(struct loading *l)
+static struct trigger *load_trigger(struct trigger_loading *l)
 {
     int before = l->report->problems;
     l->told = false;
@@ -448,13 +293,13 @@ static struct trigger *load_trigger(struct loading *l)
     if (config_load(l->file, l->path, trigger_file_options, trigger_file_option_count, &l->trigger->options,
                     l->report)) {
         if (!text_is_agent_id(bytes_of(l->trigger->options.agent_id)))
-            problem(l, "agent_id", "is not 1 to 128 of A-Z a-z 0-9 . _ ~ -");
-        load_verify(l);
+            trigger_problem(l, "agent_id", "is not 1 to 128 of A-Z a-z 0-9 . _ ~ -");
+        trigger_verify_load(l);
         load_source(l);
         load_answers(l);
-        if (!make_texts(l)) problem(l, "agent_id", "no memory");
+        if (!make_texts(l)) trigger_problem(l, "agent_id", "no memory");
         if (!buffer_ok(&l->trigger->trigger_json) || l->trigger->trigger_json.size > JSON_MAX / 2)
-            problem(l, "metadata", "is over %d KiB", JSON_MAX / 2048);
+            trigger_problem(l, "metadata", "is over %d KiB", JSON_MAX / 2048);
     }
     l->trigger->references = 1;
     if (l->report->problems == before) return l->trigger;
@@ -462,7 +307,7 @@ static struct trigger *load_trigger(struct loading *l)
     return NULL;
 }
 
-static void load_file(struct loading *l, const char *path, struct trigger_set *set)
+static void load_file(struct trigger_loading *l, const char *path, struct trigger_set *set)
 {
     struct stat status;
     l->file = config_open(path, l->report);
@@ -475,7 +320,7 @@ static void load_file(struct loading *l, const char *path, struct trigger_set *s
         snprintf(l->path, sizeof l->path, "triggers.[%zu]", i);
         struct trigger *t = load_trigger(l);
         if (!t || trigger_set_add(set, t)) continue;
-        problem(l, "agent_id", "has a trigger already, in this file or in another");
+        trigger_problem(l, "agent_id", "has a trigger already, in this file or in another");
         trigger_unref(t);
     }
     config_reject_unknown(l->file, l->report);
@@ -488,7 +333,7 @@ static int is_trigger_file(const struct dirent *entry)
     return entry->d_name[0] != '.' && size > 4 && strcmp(entry->d_name + size - 4, ".cfg") == 0;
 }
 
-static void load_directory(struct loading *l, struct trigger_set *set)
+static void load_directory(struct trigger_loading *l, struct trigger_set *set)
 {
     const char *directory = l->settings->trigger_directory;
     struct dirent **entries;
@@ -516,7 +361,7 @@ struct trigger_set *trigger_source_load(const struct settings *settings, const s
                                         struct config_report *report)
 {
     int before = report->problems;
-    struct loading l = {.settings = settings, .schemes = schemes, .report = report};
+    struct trigger_loading l = {.settings = settings, .schemes = schemes, .report = report};
     struct trigger_set *set = trigger_set_new();
     if (!set) {
         config_report_add(report, settings->trigger_directory, 0, "no memory for the triggers");
@@ -541,7 +386,7 @@ static const struct config_option record_options[] = {
      .min = "0",
      .help = "of a record: higher than that of the record it replaces"},
 };
-static struct trigger *load_record(struct loading *l, const struct record *record)
+static struct trigger *load_record(struct trigger_loading *l, const struct record *record)
 {
     int before = l->report->problems;
     struct record_words words;
@@ -554,7 +399,7 @@ static struct trigger *load_record(struct loading *l, const struct record *recor
     config_reject_unknown(l->file, l->report);
     if (!t) return NULL;
     t->revision = words.revision;
-    if (!bytes_are(record->key, t->options.agent_id)) problem(l, "agent_id", "is not the record's key");
+    if (!bytes_are(record->key, t->options.agent_id)) trigger_problem(l, "agent_id", "is not the record's key");
     if (l->report->problems == before) return t;
     trigger_unref(t);
     return NULL;
@@ -563,7 +408,8 @@ static struct trigger *load_record(struct loading *l, const struct record *recor
 struct trigger *trigger_source_record(const struct settings *settings, const struct scheme_set *schemes,
                                       const char *name, const struct record *record, struct config_report *report)
 {
-    struct loading l = {.settings = settings, .schemes = schemes, .report = report, .record = true, .path = "trigger"};
+    struct trigger_loading l = {
+        .settings = settings, .schemes = schemes, .report = report, .record = true, .path = "trigger"};
     l.file = config_parse_json(name, l.path, record->value, report);
     if (!l.file) return NULL;
     struct trigger *t = load_record(&l, record);

@@ -14,7 +14,7 @@ void trigger_unref(struct trigger *t)
 {
     if (!t || --t->references > 0) return;
     config_free(trigger_file_options, trigger_file_option_count, &t->options);
-    verifier_free(t->verifier);
+    trigger_verify_close(t);
     free(t->allowed);
     free(t->ce_source);
     free(t->webhook_url);
@@ -90,6 +90,15 @@ const struct trigger *trigger_set_find(const struct trigger_set *set, struct byt
 size_t trigger_set_count(const struct trigger_set *set)
 {
     return set->count;
+}
+
+const struct trigger *trigger_set_next(const struct trigger_set *set, size_t *cursor)
+{
+    while (*cursor < set->size) {
+        const struct trigger *t = set->slots[(*cursor)++];
+        if (t) return t;
+    }
+    return NULL;
 }
 
 struct trigger_set *trigger_set_ref(struct trigger_set *set)

@@ -59,7 +59,8 @@ static struct request *request_take(struct ingress *in, struct http_request *htt
     r->triggers = NULL;
     r->trigger = NULL;
     r->outcome = OUTCOME_NONE;
-    r->reason = r->secret_name = NULL;
+    r->reason = NULL;
+    r->verified = (struct verification_result){.signed_at_ms = -1};
     r->delivery = r->store = r->verifying = r->scanning = false;
     r->body_max = (size_t)in->settings.body_max;
     r->received = 0;
@@ -206,20 +207,32 @@ static enum outcome signature_outcome(struct request *r, enum scheme_reason reas
     return refuse(r, reason == SCHEME_UNABLE ? OUTCOME_MEMORY_FULL : OUTCOME_UNAUTHORIZED, scheme_reason_name(reason));
 }
 
+struct scheme_request webhook_scheme_request(const struct request *r)
+{
+    struct bytes target = r->head->target;
+    size_t path = r->head->path.size;
+    return (struct scheme_request){.find = find_header,
+                                   .ctx = r->http,
+                                   .method = r->head->method,
+                                   .url = bytes_of(r->trigger->webhook_url),
+                                   .query = {target.data + path, target.size - path}};
+}
+
 static enum outcome step_signature_header(struct request *r)
 {
     if (!r->trigger->verifier) return OUTCOME_NONE;
-    struct scheme_headers headers = {.find = find_header, .ctx = r->http};
+    const struct scheme_request request = webhook_scheme_request(r);
     r->verifying = true;
     return signature_outcome(
-        r, verification_begin(r->verification, r->trigger->verifier, headers, clock_wall_us() / 1000000));
+        r, verification_begin(r->verification, r->trigger->verifier, &request, clock_wall_us() / 1000));
 }
 
-/* What to do with the body.  It is kept only if it can be published as things stand: while Kafka is away only its
- * signature is of interest. */
+/* What to do with the body.  It is kept only if it can be published as things stand, or if the verdict needs it: while
+ * Kafka is away only its signature is of interest. */
 static enum outcome step_body(struct request *r)
 {
-    r->store = publisher_ready(r->ingress->publisher, NULL);
+    const struct verifier *v = r->trigger->verifier;
+    r->store = publisher_ready(r->ingress->publisher, NULL) || (v && scheme_needs_body(verifier_scheme(v)));
     r->scanning = admission_is_json(r->facts.header[HEADER_CONTENT_TYPE].value);
     if (r->scanning) json_scanner_init(&r->json);
     r->body.max = r->body_max;
@@ -306,14 +319,26 @@ bool webhook_body(void *ctx, struct http_request *http, const void *data, size_t
 static enum outcome step_signature(struct request *r)
 {
     if (!r->verifying) return OUTCOME_NONE;
-    return signature_outcome(r, verification_finish(r->verification, &r->secret_name));
+    const struct scheme_request request = webhook_scheme_request(r);
+    enum scheme_reason reason = verification_finish(r->verification, &request, buffer_view(&r->body), &r->verified);
+    if (reason == SCHEME_OK) secret_use_count(r->trigger, r->verified.secret, clock_wall_us() / 1000000);
+    return signature_outcome(r, reason);
+}
+
+/* Amazon SNS calls its JSON text/plain. */
+static bool scheme_says_type(const struct request *r, struct bytes type)
+{
+    char text[] = "text/plain", *const plain[] = {text};
+    return r->trigger->verifier && scheme_is_sns(verifier_scheme(r->trigger->verifier)) &&
+           admission_content_type(type, plain, 1);
 }
 
 static enum outcome step_content_type(struct request *r)
 {
     const struct config_list *types = &r->trigger->options.content_types;
     if (r->facts.header[HEADER_CONTENT_ENCODING].count > 0) return refuse(r, OUTCOME_BAD_TYPE, "content encoding");
-    if (!admission_content_type(r->facts.header[HEADER_CONTENT_TYPE].value, types->items, types->count))
+    struct bytes type = r->facts.header[HEADER_CONTENT_TYPE].value;
+    if (!admission_content_type(type, types->items, types->count) && !scheme_says_type(r, type))
         return refuse(r, OUTCOME_BAD_TYPE, "content type");
     return OUTCOME_NONE;
 }

@@ -14,21 +14,41 @@ struct kafka_follower {
     struct error trouble;
 };
 
-/* Inside of rd_kafka_poll, so on the loop's thread. */
+static bool is_unknown_topic(int code)
+{
+    return code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+           code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
+/* Trouble that the client itself goes on with until it is over. */
+static void note_trouble(struct kafka_follower *f, int code, const char *reason)
+{
+    const char *topic = f->topic != NULL ? rd_kafka_topic_name(f->topic) : "";
+    if (is_unknown_topic(code))
+        error_set(&f->trouble, ERROR_NOT_FOUND, "topic '%s' does not exist; `drawbridge topics create` makes it",
+                  topic);
+    else
+        error_set(&f->trouble, ERROR_UNAVAILABLE, "topic '%s': %s", topic, reason);
+}
+
+/* Inside of rd_kafka_poll and rd_kafka_consume_queue, so on the loop's thread.  That there is no such topic, or no
+ * right to read it, comes this way too, once. */
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
-    struct kafka_follower *f = opaque;
     (void)rk;
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || kafka_error_is_credentials(code))
-        error_set(&f->trouble, ERROR_UNAVAILABLE, "%s", reason);
+    if (is_unknown_topic(code) || code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+        code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || kafka_error_is_credentials(code))
+        note_trouble(opaque, code, reason);
 }
 
 static bool open_client(struct kafka_follower *f, const struct kafka_settings *settings, struct error *error)
 {
     rd_kafka_conf_t *conf = kafka_conf_new(settings, KAFKA_READER, error);
     if (conf == NULL) return false;
-    /* A topic that is made later is noticed by this; the question is about one topic and costs nothing. */
-    if (!kafka_conf_set(conf, "topic.metadata.refresh.interval.ms", "2000", error)) {
+    /* A topic that is not there is told at once, and one that is made later is noticed soon; the question is about one
+     * topic and costs nothing. */
+    if (!kafka_conf_set(conf, "topic.metadata.propagation.max.ms", "1000", error) ||
+        !kafka_conf_set(conf, "topic.metadata.refresh.interval.ms", "2000", error)) {
         rd_kafka_conf_destroy(conf);
         return false;
     }
@@ -77,16 +97,7 @@ static enum reader_event take_notice(struct kafka_follower *f, struct error *err
         error_set(error, ERROR_NOT_FOUND, "topic '%s' has no offset %lld any more: it was cut or made anew",
                   rd_kafka_topic_name(f->topic), (long long)m->offset);
         return READER_FAILED;
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-        error_set(&f->trouble, ERROR_NOT_FOUND, "topic '%s' does not exist; `drawbridge topics create` makes it",
-                  rd_kafka_topic_name(f->topic));
-        return READER_IDLE;
-    default:
-        error_set(&f->trouble, ERROR_UNAVAILABLE, "topic '%s': %s", rd_kafka_topic_name(f->topic),
-                  rd_kafka_message_errstr(m));
-        return READER_IDLE;
+    default: note_trouble(f, m->err, rd_kafka_message_errstr(m)); return READER_IDLE;
     }
 }
 

@@ -230,13 +230,15 @@ def test_a_topic_that_comes_late_and_comes_again(registry):
     ingress = registry.ingress(start=False)
     ingress.start(ready=False)
     wait_log(ingress, "listening")
-    wait_until(lambda: "does not exist" in ingress.manage("/readyz")[1], seconds(20), "it says what is missing")
+    wait_until(lambda: "does not exist" in ingress.manage("/readyz")[1], seconds(20),
+               lambda: f"it says what is missing, not {ingress.manage('/readyz')}")
     assert registry.status(ingress, "a", "x") == 503  # never a 404 that a sender would take as final
     create_topics(bootstrap, 1, 1, names)
     ingress.wait_ready()
     _, secret = added(registry.tool("add", "a"))
     registry.expect("a", secret, 202)
-    AdminClient({"bootstrap.servers": bootstrap}).delete_topics([registry.topic])[registry.topic].result()
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.delete_topics([registry.topic])[registry.topic].result()
     time.sleep(1)
     assert registry.status(ingress, "a", secret) == 202  # what was in force stays so
     create_topics(bootstrap, 1, 1, names)

@@ -203,6 +203,25 @@ const struct scheme *family_scheme(const struct scheme_set *schemes, const char 
 
 /* ---- vectors.c: `verify --vectors` ---- */
 
+struct json;
+/* One line of the file; all but `line` and `own` are views of it. */
+struct vector {
+    struct json *line;
+    struct cli_headers headers;
+    struct scheme_request request; /* looks its headers up in this struct: don't move it */
+    const char *id, *provider, *body;
+    int64_t now_ms;
+    bool good;          /* expected to be ok */
+    struct scheme *own; /* a scheme with the vector's words over it */
+};
+/* Close it in any case. */
+bool vector_read(struct vector *v, const char *line, struct error *error);
+void vector_close(struct vector *v);
+/* NULL if the sender is not known. */
+const struct scheme *vector_scheme(struct vector *v, const struct scheme_set *schemes);
+/* The vector's secrets, called secret-1 and so on. */
+struct verifier *vector_verifier(const struct vector *v, const struct scheme *scheme, struct error *error);
+
 /* Judges each line of the file and prints `<id> ok|bad [reason]`, then the sum. */
 enum cli_exit vectors_run(const struct scheme_set *schemes, const char *path);
 

@@ -5,16 +5,6 @@
 #include "json.h"
 #include <stdlib.h>
 
-/* One line of the file, as views of its parsed form. */
-struct vector {
-    const struct json *line;
-    struct cli_headers headers;
-    struct scheme_request request;
-    const char *id, *provider, *body;
-    int64_t now_ms;
-    struct scheme *own; /* a scheme with the vector's words over it; freed with the vector */
-};
-
 static const char *text_or(const struct json *object, const char *key, const char *otherwise)
 {
     const char *text = otherwise;
@@ -38,16 +28,31 @@ static bool read_headers(struct vector *v)
     return good;
 }
 
-static bool read_vector(struct vector *v)
+static bool read_vector(struct vector *v, struct error *error)
 {
     int64_t now_s;
     v->id = text_or(v->line, "id", NULL);
     v->provider = text_or(v->line, "provider", NULL);
     v->body = text_or(v->line, "body", NULL);
     v->now_ms = json_int64(json_get(v->line, "now", NULL), &now_s) ? now_s * 1000 : VERIFICATION_ANY_TIME;
-    if (v->id == NULL || v->provider == NULL || v->body == NULL || !read_headers(v)) return false;
+    v->good = strcmp(text_or(v->line, "expect", ""), "ok") == 0;
+    if (v->id == NULL || v->provider == NULL || v->body == NULL || !read_headers(v))
+        return error_set(error, ERROR_INVALID, "needs id, provider, secret, headers and body");
     v->request = request_make(&v->headers, text_or(v->line, "method", "POST"), text_or(v->line, "url", NULL));
     return true;
+}
+
+bool vector_read(struct vector *v, const char *line, struct error *error)
+{
+    *v = (struct vector){.line = json_parse(bytes_of(line), error)};
+    return v->line != NULL && read_vector(v, error);
+}
+
+void vector_close(struct vector *v)
+{
+    scheme_free(v->own);
+    json_free(v->line);
+    *v = (struct vector){.line = NULL};
 }
 
 /* The words that a trigger would say for a sender whose timestamp header has a name of the user's choice. */
@@ -66,14 +71,14 @@ static const struct scheme *with_timestamp_header(struct vector *v, const struct
     return v->own;
 }
 
-static const struct scheme *choose_scheme(struct vector *v, const struct scheme_set *schemes)
+const struct scheme *vector_scheme(struct vector *v, const struct scheme_set *schemes)
 {
     const struct scheme *scheme = family_scheme(schemes, v->provider, &v->request);
     const char *header = text_or(v->line, "timestamp_header", NULL);
     return scheme != NULL && header != NULL ? with_timestamp_header(v, scheme, header) : scheme;
 }
 
-static struct verifier *make_verifier(const struct vector *v, const struct scheme *scheme, struct error *error)
+struct verifier *vector_verifier(const struct vector *v, const struct scheme *scheme, struct error *error)
 {
     struct verifier_secret secrets[VERIFIER_SECRETS_MAX] = {0};
     const struct json *given = json_get(v->line, "secret", NULL);
@@ -97,9 +102,9 @@ static const char *judge(struct vector *v, const struct scheme_set *schemes, str
 {
     struct error error = {0};
     struct verification_result result;
-    const struct scheme *scheme = choose_scheme(v, schemes);
+    const struct scheme *scheme = vector_scheme(v, schemes);
     if (scheme == NULL) return "unknown-scheme";
-    struct verifier *verifier = make_verifier(v, scheme, &error);
+    struct verifier *verifier = vector_verifier(v, scheme, &error);
     if (verifier == NULL) return "secret";
     const struct bytes body = bytes_of(v->body);
     const size_t half = body.size / 2;
@@ -114,20 +119,19 @@ static const char *judge(struct vector *v, const struct scheme_set *schemes, str
 static bool judge_line(const char *line, const struct scheme_set *schemes, struct verification *x, int number)
 {
     struct error error = {0};
-    struct vector v = {.line = json_parse(bytes_of(line), &error)};
+    struct vector v;
     bool agrees = false;
-    if (v.line == NULL || !read_vector(&v)) {
-        talk("line %d: %s", number, v.line == NULL ? error.text : "needs id, provider, secret, headers and body");
-        printf("line-%d bad unreadable\n", number);
-    } else {
+    if (vector_read(&v, line, &error)) {
         const char *reason = judge(&v, schemes, x);
         const bool ok = strcmp(reason, "ok") == 0;
         printf("%s %s%s%s\n", v.id, ok ? "ok" : "bad", ok ? "" : " ", ok ? "" : reason);
         agrees = strcmp(text_or(v.line, "expect", ""), ok ? "ok" : "bad") == 0;
         if (!agrees) talk("%s: expected %s: %s", v.id, text_or(v.line, "expect", "?"), text_or(v.line, "note", ""));
+    } else {
+        talk("line %d: %s", number, error.text);
+        printf("line-%d bad unreadable\n", number);
     }
-    scheme_free(v.own);
-    json_free((struct json *)(uintptr_t)v.line);
+    vector_close(&v);
     return agrees;
 }
 

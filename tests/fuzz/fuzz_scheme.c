@@ -42,26 +42,28 @@ static size_t find(void *ctx, const char *name, struct bytes *value)
 
 static enum scheme_reason judge(const struct verifier *v, struct headers *h, struct bytes body, size_t piece)
 {
-    const char *secret = "unset";
-    matched = NULL;
-    struct scheme_headers headers = {.find = find, .ctx = h};
-    enum scheme_reason begun = verification_begin(verification, v, headers, 0);
+    struct verification_result result;
+    const struct scheme_request request = {.find = find, .ctx = h};
+    enum scheme_reason begun = verification_begin(verification, v, &request, 0);
     for (size_t at = 0; at < body.size; at += piece) {
         size_t size = body.size - at < piece ? body.size - at : piece;
         verification_update(verification, body.data + at, size);
     }
-    enum scheme_reason verdict = verification_finish(verification, &secret);
+    enum scheme_reason verdict = verification_finish(verification, &request, body, &result);
     must(begun == SCHEME_OK ? verdict == SCHEME_OK || verdict == SCHEME_MISMATCH : verdict == begun);
-    must((verdict == SCHEME_OK) == (secret != NULL));
-    matched = secret;
+    matched = result.secret_name;
+    must((verdict == SCHEME_OK) == (matched != NULL));
     return verdict;
 }
 
 /* The value of our own signature's header: "S: v1=..." without its name. */
 static struct bytes sign(const struct verifier *v, struct bytes body, struct buffer *line)
 {
-    must(scheme_sign(v, body, 0, line, NULL));
-    return (struct bytes){line->data + 3, line->size - 3};
+    struct headers none = {.signatures = 0};
+    struct buffer made = {.max = 0};
+    const struct scheme_signing signing = {.request = {.find = find, .ctx = &none}, .body = body};
+    must(scheme_sign(verifier_scheme(v), bytes_of("k"), &signing, line, &made, NULL));
+    return (struct bytes){line->data + 3, line->size - 4};
 }
 
 static bool holds(struct bytes text, struct bytes part)
@@ -88,14 +90,14 @@ static void name(const struct scheme *s, struct headers *h, struct bytes body)
 {
     struct buffer out;
     struct error error = {0};
-    struct scheme_headers headers = {.find = find, .ctx = h};
+    const struct scheme_request request = {.find = find, .ctx = h};
     buffer_init(&out, 4096);
-    bool good = scheme_delivery_id(s, headers, body, &out, &error);
+    bool good = scheme_delivery_id(s, &request, body, &out, &error);
     struct bytes id = buffer_view(&out);
     must(good ? id.size <= 256 : id.size == 0 && error.text[0] != 0);
     for (size_t i = 0; i < id.size; i++)
         must(id.data[i] >= 0x20 && id.data[i] < 0x7f);
-    good = scheme_event_type(s, headers, body, &out, &error);
+    good = scheme_event_type(s, &request, body, &out, &error);
     struct bytes type = buffer_view(&out);
     must(good ? type.size > 0 && type.size <= 256 && text_is_utf8(type) : type.size == 0);
     buffer_close(&out);

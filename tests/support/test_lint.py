@@ -39,12 +39,12 @@ FOREIGN = {
 # common/ from the bottom up; a file includes its own storey and those below it.
 STOREYS = (
     r"(buffer|text|error|clock)[a-z_0-9]*",
-    r"(json|signature|log)[a-z_]*",
+    r"(json|signature|log|form)[a-z_]*",
     r"(address|record|scheme|template|verification|config|secret|metrics)[a-z_]*",
     r"(kafka|http_server|http_client|manage|daemon)[a-z_]*",
 )
 # No clock, no edge: time and randomness are arguments.
-PURE = (r"common/(json|record|scheme|template|verification|signature|buffer|text|error)[a-z_0-9]*\.[ch]"
+PURE = (r"common/(json|form|record|scheme|template|verification|signature|buffer|text|error)[a-z_0-9]*\.[ch]"
         r"|bridge/ingress/(gate|admission)\.[ch]|bridge/runner/(journal|fold|schedule|run|retry|batch|closed)\.[ch]")
 IMPURE_HEADERS = {"clock.h", "kafka.h", "http_server.h", "http_client.h", "daemon.h", "manage.h"}
 

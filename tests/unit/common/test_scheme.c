@@ -43,9 +43,9 @@ static size_t find_header(void *ctx, const char *name, struct bytes *value)
     return count;
 }
 
-static struct scheme_headers headers_of(struct header *headers)
+static struct scheme_request request_of(struct header *headers)
 {
-    return (struct scheme_headers){.find = find_header, .ctx = headers};
+    return (struct scheme_request){.find = find_header, .ctx = headers};
 }
 
 static struct scheme_set *set;
@@ -74,77 +74,18 @@ static struct verifier *verifier_of(const char *scheme, const char *const *secre
 static enum scheme_reason verify(struct verification *x, const struct verifier *v, struct header *headers,
                                  struct bytes body, const char **secret)
 {
-    enum scheme_reason begun = verification_begin(x, v, headers_of(headers), 0);
+    struct verification_result result;
+    const struct scheme_request request = request_of(headers);
+    enum scheme_reason begun = verification_begin(x, v, &request, 0);
     size_t half = body.size / 2;
     verification_update(x, body.data, half);
     verification_update(x, body.data + half, body.size - half);
-    enum scheme_reason verdict = verification_finish(x, secret);
+    enum scheme_reason verdict = verification_finish(x, &request, body, &result);
     if (begun != SCHEME_OK) assert_int_equal(verdict, begun);
+    *secret = result.secret_name;
     assert_int_equal(verdict == SCHEME_OK, *secret != NULL);
+    assert_int_equal(verdict == SCHEME_OK, result.signature.size > 0);
     return verdict;
-}
-
-/* Published vectors. */
-
-static const char *text_of(const struct json *object, const char *key)
-{
-    const char *text = NULL;
-    json_text(json_get(object, key, NULL), &text);
-    return text;
-}
-
-static size_t read_headers(const struct json *object, struct header out[16])
-{
-    size_t count = 0;
-    for (size_t i = 0; i < json_count(object); i++) {
-        const struct json *value = json_at(object, i);
-        bool list = json_kind(value) == JSON_ARRAY;
-        for (size_t k = 0; k < (list ? json_count(value) : 1); k++) {
-            assert_true(count < 15);
-            out[count] = (struct header){.name = json_key_at(object, i)};
-            assert_true(json_text(list ? json_at(value, k) : value, &out[count++].value));
-        }
-    }
-    out[count].name = NULL;
-    return count;
-}
-
-static void judge_vector(struct verification *x, const struct json *vector)
-{
-    const char *secrets[VERIFIER_SECRETS_MAX], *secret, *name;
-    const struct json *given = json_get(vector, "secret", NULL);
-    size_t count = json_kind(given) == JSON_ARRAY ? json_count(given) : 1;
-    for (size_t i = 0; i < count; i++)
-        assert_true(json_text(json_kind(given) == JSON_ARRAY ? json_at(given, i) : given, &secrets[i]));
-    struct verifier *v = verifier_of(text_of(vector, "provider"), secrets, count);
-    struct header headers[16];
-    read_headers(json_get(vector, "headers", NULL), headers);
-    enum scheme_reason verdict = verify(x, v, headers, bytes_of(text_of(vector, "body")), &secret);
-    name = text_of(vector, "id");
-    if ((verdict == SCHEME_OK) != (strcmp(text_of(vector, "expect"), "ok") == 0))
-        fail_msg("%s: %s", name, scheme_reason_name(verdict));
-    verifier_free(v);
-}
-
-static void published_vectors_are_judged_as_printed(void **state)
-{
-    (void)state;
-    static char line[16384];
-    int judged = 0;
-    FILE *file = fopen("tests/vectors/signatures.jsonl", "re");
-    assert_non_null(file);
-    struct verification *x = verification_new(); /* one for all: begin resets it */
-    while (fgets(line, sizeof line, file)) {
-        struct error error;
-        struct json *vector = json_parse(bytes_of(line), &error);
-        if (!vector) fail_msg("line %d: %s", judged + 1, error.text);
-        judge_vector(x, vector);
-        json_free(vector);
-        judged++;
-    }
-    verification_free(x);
-    fclose(file);
-    assert_int_equal(judged, 24);
 }
 
 /* The header's grammar; the right hex for key "k" and body "b", and a wrong one. */
@@ -184,10 +125,11 @@ static const struct grammar_row {
     {"pagerduty", ",", SCHEME_MALFORMED},
     {"pagerduty", "v1=%, v1=$", SCHEME_MISMATCH},
     {"pagerduty", "v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=$", SCHEME_OK},
-    {"pagerduty", "v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=$", SCHEME_MALFORMED}, /* nobody offers nine */
+    {"pagerduty", "v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=%,v1=$",
+     SCHEME_MALFORMED}, /* nobody offers seventeen */
 };
 
-static void expand_row(const char *value, char out[1024])
+static void expand_row(const char *value, char out[2048])
 {
     size_t size = 0;
     for (; *value; value++) {
@@ -201,7 +143,7 @@ static void expand_row(const char *value, char out[1024])
 static void sign_for(const char *key, char hex[65])
 {
     uint8_t digest[SIGNATURE_SHA256_SIZE];
-    struct signature_key *k = signature_key_new(bytes_of(key), NULL);
+    struct signature_key *k = signature_key_new(SIGNATURE_SHA256, bytes_of(key), NULL);
     struct signature_mac *mac = signature_mac_new(k);
     signature_mac_update(mac, "b", 1);
     signature_mac_final(mac, digest);
@@ -221,7 +163,7 @@ static void the_signature_header_is_read_strictly(void **state)
     (void)state;
     struct verification *x = verification_new();
     for (size_t i = 0; i < sizeof grammar / sizeof grammar[0]; i++) {
-        char value[1024];
+        char value[2048];
         const char *secret, *key = "k";
         expand_row(grammar[i].value, value);
         struct verifier *v = verifier_of(grammar[i].scheme, &key, 1);
@@ -290,7 +232,7 @@ static void every_secret_is_tried_and_named(void **state)
     verification_free(x);
 }
 
-static void a_verifier_needs_one_to_four_secrets(void **state)
+static void a_verifier_needs_one_to_eight_secrets(void **state)
 {
     (void)state;
     struct error error = {0};
@@ -312,10 +254,15 @@ static void what_we_sign_we_accept(void **state)
     const char *secret, *keys[] = {"k", "other"};
     struct verification *x = verification_new();
     for (size_t i = 0; i < 3; i++) {
-        struct buffer line;
+        struct buffer line, body;
+        struct header none[] = {{NULL, NULL}};
+        const struct scheme_signing signing = {.request = request_of(none), .body = bytes_of("{}")};
         buffer_init(&line, 256);
+        buffer_init(&body, 256);
         struct verifier *v = verifier_of(names[i], keys, 2);
-        assert_true(scheme_sign(v, bytes_of("{}"), 0, &line, NULL));
+        assert_true(scheme_sign(find(names[i]), bytes_of("k"), &signing, &line, &body, NULL));
+        assert_int_equal(body.size, 0);
+        line.data[line.size - 1] = 0;
         char *colon = strstr((char *)line.data, ": ");
         assert_non_null(colon);
         *colon = 0;
@@ -324,6 +271,7 @@ static void what_we_sign_we_accept(void **state)
         assert_string_equal(secret, "secret-0");
         verifier_free(v);
         buffer_close(&line);
+        buffer_close(&body);
     }
     verification_free(x);
 }
@@ -370,7 +318,7 @@ static const struct identity_row {
     {"dropbox", {{NULL, NULL}}, "{}", "", "com.dropbox.changed"},
 };
 
-typedef bool fill(const struct scheme *s, struct scheme_headers headers, struct bytes body, struct buffer *out,
+typedef bool fill(const struct scheme *s, const struct scheme_request *request, struct bytes body, struct buffer *out,
                   struct error *error);
 
 static void expect_identity(fill *fill_it, const struct identity_row *row, const char *expected)
@@ -381,7 +329,8 @@ static void expect_identity(fill *fill_it, const struct identity_row *row, const
     memcpy(headers, row->headers, sizeof row->headers);
     buffer_init(&out, 1024);
     buffer_text(&out, "left over");
-    bool good_one = fill_it(find(row->scheme), headers_of(headers), bytes_of(row->body), &out, &error);
+    const struct scheme_request request = request_of(headers);
+    bool good_one = fill_it(find(row->scheme), &request, bytes_of(row->body), &out, &error);
     if (good_one != (expected != NULL)) fail_msg("%s %s: %s", row->scheme, row->body, error.text);
     assert_string_equal(buffer_cstr(&out), expected ? expected : "");
     if (!expected) assert_int_equal(error.code, ERROR_INVALID);
@@ -403,16 +352,17 @@ static void an_id_has_at_most_256_characters(void **state)
     char id[258];
     struct buffer out;
     struct header headers[] = {{"X-GitHub-Delivery", id}, {NULL, NULL}};
+    const struct scheme_request request = request_of(headers);
     memset(id, 'x', sizeof id);
     buffer_init(&out, 1024);
     id[257] = 0;
-    assert_false(scheme_delivery_id(find("github"), headers_of(headers), bytes_of(""), &out, NULL));
+    assert_false(scheme_delivery_id(find("github"), &request, bytes_of(""), &out, NULL));
     id[256] = 0;
-    assert_true(scheme_delivery_id(find("github"), headers_of(headers), bytes_of(""), &out, NULL));
+    assert_true(scheme_delivery_id(find("github"), &request, bytes_of(""), &out, NULL));
     assert_int_equal(buffer_view(&out).size, 256);
     buffer_close(&out);
     buffer_init(&out, 100); /* a buffer of the caller's that is too small is an error, not a shorter id */
-    assert_false(scheme_delivery_id(find("github"), headers_of(headers), bytes_of(""), &out, NULL));
+    assert_false(scheme_delivery_id(find("github"), &request, bytes_of(""), &out, NULL));
     buffer_close(&out);
 }
 
@@ -434,17 +384,9 @@ static const struct refusal {
     {"", "schemes.x.signature_header"},
     {"signature_header = \"\";", "schemes.x.signature_header"},
     {"signature_header = \"A B\";", "schemes.x.signature_header"},
-    {"signature_header = \"X-DocuSign-Signature-#\";", "schemes.x.signature_header"},
     {"signature_header = 3;", "schemes.x.signature_header"},
-    {"signature_header = \"A\"; timestamp = \"{header:T}\";", "schemes.x.timestamp"},
-    {"signature_header = \"A\"; tolerance = \"300s\";", "schemes.x.tolerance"},
-    {"signature_header = \"A\"; handshake = \"none\";", "schemes.x.handshake"},
     {"signature_header = \"A\"; Signature_Header = \"A\";", "schemes.x.Signature_Header"},
-    {"signature_header = \"A\"; algorithm = \"hmac-sha1\";", "schemes.x.algorithm"},
-    {"signature_header = \"A\"; algorithm = \"ed25519\";", "schemes.x.algorithm"},
-    {"signature_header = \"A\"; encoding = \"base64\";", "schemes.x.encoding"},
     {"signature_header = \"A\"; signed = \"{timestamp}.{body}\";", "schemes.x.signed"},
-    {"signature_header = \"A\"; signed = \"\";", "schemes.x.signed"},
     {"signature_header = \"A\"; list_separator = \", \";", "schemes.x.list_separator"},
     {"signature_header = \"A\"; tag_separator = \"\";", "schemes.x.tag_separator"},
     {"signature_header = \"A\"; version_tag = \"a=b\";", "schemes.x.version_tag"},
@@ -460,13 +402,37 @@ static const struct refusal {
     {"signature_header = \"A\"; delivery_id = \"{header:B\";", "schemes.x.delivery_id"},
     {"signature_header = \"A\"; delivery_id = \"{header:B}}\";", "schemes.x.delivery_id"},
     {"signature_header = \"A\"; delivery_id = \"{header:a}\";", "schemes.x.signature_header"},
-    {"signature_header = \"A\"; event_type = \"{query:x}\";", "schemes.x.event_type"},
+    {"signature_header = \"A#B\";", "schemes.x.signature_header"},
+    {"signature_header = \"#\";", "schemes.x.signature_header"},
+    {"signature_header = \"A\"; algorithm = \"mailgun\";", "schemes.x.signature_header"},
+    {"signature_header = \"A\"; algorithm = \"md5\";", "schemes.x.algorithm"},
+    {"signature_header = \"A\"; algorithm = \"sha256\";", "schemes.x.signed"},
+    {"signature_header = \"A\"; signed = \"{key}{body}\";", "schemes.x.signed"},
+    {"signature_header = \"A\"; signed = \"{body}{body}\";", "schemes.x.signed"},
+    {"signature_header = \"A\"; signed = \"{body:/a}{body}\";", "schemes.x.signed"},
+    {"signature_header = \"A\"; encoding = \"text\";", "schemes.x.encoding"},
+    {"signature_header = \"A\"; key_encoding = \"base64-spki\";", "schemes.x.key_encoding"},
+    {"signature_header = \"A\"; algorithm = \"equal\"; key_encoding = \"hex\";", "schemes.x.key_encoding"},
+    {"signature_header = \"A\"; timestamp = \"now\";", "schemes.x.timestamp"},
+    {"signature_header = \"A\"; timestamp = \"t={header:T}\";", "schemes.x.timestamp"},
+    {"signature_header = \"A\"; timestamp = \"{header:T}{header:U}\";", "schemes.x.timestamp"},
+    {"signature_header = \"A\"; timestamp = \"{body:/t}\"; signed = \"{timestamp}.{body}\";", "schemes.x.signed"},
+    {"signature_header = \"A\"; timestamp_unit = \"us\";", "schemes.x.timestamp_unit"},
+    {"signature_header = \"A\"; handshake = \"wave\";", "schemes.x.handshake"},
+    {"signature_header = \"A\"; handshake = [\"head\", \"wave\"];", "schemes.x.handshake"},
+    {"signature_header = \"A\"; event_type = \"{key}\";", "schemes.x.event_type"},
+    {"signature_header = \"A\"; event_type = \"{url}\";", "schemes.x.event_type"},
+    {"signature_header = \"A\"; signature_query = \"t\"; delivery_id = \"{query:t}\";", "schemes.x.signature_query"},
+    {"signature_header = \"A\"; variant = { version_tag = \"b\"; };", "schemes.x.variant.key_prefix"},
+    {"signature_header = \"A\"; variant = { key_prefix = \"p\"; algorithm = \"twilio\"; };",
+     "schemes.x.variant.algorithm"},
+    {"signature_header = \"A\"; variant = { key_prefix = \"p\"; other = 1; };", "schemes.x.variant.other"},
+    {"signature_header = \"A\"; aliases = [\"custom\"];", "schemes.x"},
     {"signature_header = \"A\"; deadline = \"4\";", "schemes.x.deadline"},
     {"signature_header = \"A\"; deadline = \"2m\";", "schemes.x.deadline"},
     {"signature_header = \"A\"; redelivery = \"1s\";", "schemes.x.redelivery"},
     {"signature_header = \"A\"; response_status = 201;", "schemes.x.response_status"},
     {"signature_header = \"A\"; response_status = 302;", "schemes.x.response_status"},
-    {"signature_header = \"A\"; variant = { key_prefix = \"x\"; };", "schemes.x.variant"},
 };
 
 static void a_bad_word_is_named_with_its_scheme(void **state)
@@ -543,12 +509,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_vectors_are_judged_as_printed),
         cmocka_unit_test(the_signature_header_is_read_strictly),
         cmocka_unit_test(every_hex_digit_counts_and_only_lower_case_is_one),
         cmocka_unit_test(security_headers_stand_there_once),
         cmocka_unit_test(every_secret_is_tried_and_named),
-        cmocka_unit_test(a_verifier_needs_one_to_four_secrets),
+        cmocka_unit_test(a_verifier_needs_one_to_eight_secrets),
         cmocka_unit_test(what_we_sign_we_accept),
         cmocka_unit_test(ids_and_types_come_from_headers_and_body),
         cmocka_unit_test(an_id_has_at_most_256_characters),

@@ -93,7 +93,8 @@ static struct bytes expand(const char *text, uint8_t byte, size_t size, uint8_t 
 static struct signature_key *key_of(const struct vector *v)
 {
     uint8_t room[256];
-    struct signature_key *key = signature_key_new(expand(v->key_text, v->key_byte, v->key_size, room), NULL);
+    struct signature_key *key =
+        signature_key_new(SIGNATURE_SHA256, expand(v->key_text, v->key_byte, v->key_size, room), NULL);
     assert_non_null(key);
     return key;
 }
@@ -138,9 +139,9 @@ static void an_empty_key_is_refused(void **state)
 {
     (void)state;
     struct error error = {0};
-    assert_null(signature_key_new(bytes_of(""), &error));
+    assert_null(signature_key_new(SIGNATURE_SHA256, bytes_of(""), &error));
     assert_int_equal(error.code, ERROR_INVALID);
-    assert_null(signature_key_new((struct bytes){NULL, 0}, &error));
+    assert_null(signature_key_new(SIGNATURE_SHA256, (struct bytes){NULL, 0}, &error));
 }
 
 static void equality_looks_at_every_byte(void **state)

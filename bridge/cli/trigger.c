@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct trigger_settings {
-    const char *key_file, *scheme, *secret, *description, *event_source, *url;
+    const char *key_file, *scheme, *secret, *description, *event_source, *url, *name;
     struct cli_list allowed_ips, metadata, assignments;
     int64_t overlap_ms;
     bool replace;
@@ -60,6 +60,12 @@ static const struct cli_option options[] = {
      .argument = "NAME=VALUE",
      .help = "add, set: any other setting of a trigger (body_max=64KiB, verify.tolerance=60s); what reads as JSON is "
              "JSON; an empty value takes it out (repeatable)"},
+    {.name = "name",
+     .kind = CLI_TEXT,
+     FIELD(name),
+     .argument = "NAME",
+     .default_text = "current",
+     .help = "seal: the secret's name in that trigger"},
     {.name = "replace",
      .kind = CLI_FLAG,
      FIELD(replace),
@@ -358,6 +364,27 @@ static enum cli_exit do_ls(struct work *w, struct error *error)
     return trigger_list(&w->records, w->settings->format == FORMAT_JSON, clock_wall_us()) > 0 ? CLI_NO : CLI_OK;
 }
 
+/* For a trigger in a file of the directory, where the operator decides what stands beside it. */
+static enum cli_exit do_seal(struct work *w, struct error *error)
+{
+    struct secret *secret = NULL;
+    struct buffer text;
+    if (w->settings->secret == NULL)
+        error_set(error, ERROR_INVALID, "say which secret: --secret env:NAME or --secret file:PATH");
+    else
+        secret = secret_resolve(bytes_of(w->settings->secret), false, error);
+    if (secret == NULL) return talk_error(error);
+    const struct sealed_place place = {.agent_id = bytes_of(w->agent_id),
+                                       .scheme = bytes_of(w->settings->scheme),
+                                       .name = bytes_of(w->settings->name)};
+    buffer_init(&text, SEALED_TEXT_MAX);
+    const bool good = sealed_make(w->keys, &place, secret_view(secret), &text, error);
+    if (good) talk_line(buffer_view(&text));
+    secret_free(secret);
+    buffer_close(&text);
+    return good ? CLI_OK : talk_error(error);
+}
+
 static enum cli_exit do_keygen(struct work *w, struct error *error)
 {
     if (*w->key_file == '\0') {
@@ -378,18 +405,19 @@ static const struct verb {
     const char *name;
     bool agent, reads, seals;
     enum cli_exit (*run)(struct work *w, struct error *error);
-} verbs[] = {{"add", true, true, true, do_add},         {"rm", true, true, false, do_rm},
-             {"get", true, true, false, do_get},        {"ls", false, true, false, do_ls},
-             {"enable", true, true, true, do_enable},   {"disable", true, true, true, do_disable},
-             {"rotate", true, true, true, do_rotate},   {"set", true, true, true, do_set},
-             {"keygen", false, false, false, do_keygen}};
+} verbs[] = {{"add", true, true, true, do_add},       {"rm", true, true, false, do_rm},
+             {"get", true, true, false, do_get},      {"ls", false, true, false, do_ls},
+             {"enable", true, true, true, do_enable}, {"disable", true, true, true, do_disable},
+             {"rotate", true, true, true, do_rotate}, {"set", true, true, true, do_set},
+             {"seal", true, false, true, do_seal},    {"keygen", false, false, false, do_keygen}};
 
 static const struct verb *verb_find(const struct cli *cli)
 {
     const char *name = cli->operand_count > 0 ? cli->operands[0] : "";
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(verbs[i].name, name) == 0) return &verbs[i];
-    talk("say what to do: add, rm, get, ls, enable, disable, rotate, set or keygen; see drawbridge trigger --help");
+    talk("say what to do: add, rm, get, ls, enable, disable, rotate, set, seal or keygen; see drawbridge trigger "
+         "--help");
     return NULL;
 }
 
@@ -413,7 +441,8 @@ static enum cli_exit trigger_run(struct cli *cli, void *settings)
     if (verb == NULL || !operands_fit(cli, verb)) return CLI_USAGE;
     if (verb->agent) w.agent_id = cli->operands[1];
     enum cli_exit code;
-    bool good = !verb->reads || connect_load(&cli->connection, &w.kafka, &error);
+    const bool connects = verb->reads || cli->connection.config != NULL;
+    bool good = !connects || connect_load(&cli->connection, &w.kafka, &error);
     w.key_file = w.settings->key_file != NULL ? w.settings->key_file : w.kafka.key_file != NULL ? w.kafka.key_file : "";
     good = good && (!verb->seals || need_keys(&w, &error));
     good = good && (!verb->reads || topic_records_read(&w.kafka, &w.records, &error));
@@ -427,7 +456,7 @@ static enum cli_exit trigger_run(struct cli *cli, void *settings)
 
 const struct cli_command trigger_command = {
     .name = "trigger",
-    .operands = "add|rm|get|ls|enable|disable|rotate|set|keygen [AGENT]",
+    .operands = "add|rm|get|ls|enable|disable|rotate|set|seal|keygen [AGENT]",
     .summary = "who may start which agent: the records of the triggers topic",
     .details =
         "add      writes a trigger, prints the URL to register and, unless --secret gave it, the secret, once\n"
@@ -437,6 +466,7 @@ const struct cli_command trigger_command = {
         "get      prints the newest record, secrets sealed; ls lists all, with their secrets' names and ages, and "
         "says\n"
         "         what is wrong with bad records (then the exit code is 1)\n"
+        "seal     prints --secret sealed for a trigger in a file of the directory\n"
         "keygen   puts a fresh key on top of --key-file, or makes the file\n\n"
         "Every ingress with triggers.topic follows within two seconds. A record is sealed as a whole: what somebody\n"
         "changes without the key is refused, and the last good record stays in force. Nothing is written that the\n"

@@ -10,12 +10,13 @@ import subprocess
 import time
 import uuid
 
+import jsonschema
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from daemons import SLOWNESS, program, seconds, wait_log
-from process import wait_until
+from process import ROOT, wait_until
 from sender import Connection
 from topics import create_topics, read_topic
 
@@ -61,7 +62,10 @@ class Registry:
         assert producer.flush(30) == 0
 
     def record(self, agent_id):
-        return json.loads(self.tool("get", agent_id))
+        record = json.loads(self.tool("get", agent_id))
+        with open(os.path.join(ROOT, "schemas", "trigger-record.schema.json"), encoding="utf-8") as schema:
+            jsonschema.validate(record, json.load(schema))
+        return record
 
     def ls(self, expect=OK):
         return {row["agent_id"]: row for row in map(json.loads, self.tool("ls", "--format", "json",
@@ -173,7 +177,7 @@ def test_a_bad_record_changes_nothing_and_is_reported(registry):
     assert ingress.metric("drawbridge_ingress_triggers_refused") == 1
     # and the one it replaced does not come back
     registry.write("triage", json.dumps(good))
-    wait_until(lambda: ingress.metric("drawbridge_ingress_triggers_refused") == 2, seconds(10), "the old one is refused")
+    wait_until(lambda: ingress.metric("drawbridge_ingress_triggers_refused") == 2, seconds(10), "it is refused")
     assert registry.status(ingress, "triage", fresh) == 202
     assert "written again" in registry.ls(expect=NO)["triage"]["problem"]
 
@@ -182,17 +186,26 @@ def test_the_tool_writes_nothing_that_the_ingress_would_refuse(registry):
     registry.ingress()
     for arguments in (("add", "a", "--scheme", "nonsense"), ("add", "a", "--set", "colour=red"),
                       ("add", "a", "--set", "body_max=64 KiB"), ("add", "a", "--allow-ip", "github.com"),
-                      ("add", "a", "--scheme", "stripe"), ("add", "a", "--secret", "literal"), ("add", "a/b"),
+                      ("add", "a", "--scheme", "stripe"), ("add", "a", "--secret", "hunter2"), ("add", "a/b"),
                       ("add",), ("ls", "a"), ("rotate", "a"), ("set", "a", "--set", "x=1"), ("nonsense",),
                       ("add", "a", "--set", "verify.secrets=[]"), ("add", "a", "--metadata", "x")):
         registry.tool(*arguments, expect=USAGE)
-        assert registry.stderr and "literal" not in registry.stderr.replace("triggers.topic_allows has no \"literal\"", "")
+        assert registry.stderr and "hunter2" not in registry.stderr
     assert read_topic(registry.bridge.bootstrap, registry.topic) == []
     given = {"TEST_SIGNING_SECRET": "whsec_given"}
     out = registry.tool("add", "a", "--secret", "env:TEST_SIGNING_SECRET", env=given)
     assert "whsec_given" not in out + registry.stderr and "secret  " not in out
     registry.expect("a", "whsec_given", 202)
     registry.tool("add", "a", expect=NO)
+    # a secret for a file of the directory, where it opens for its agent only
+    sealed = registry.tool("seal", "b", "--secret", "env:TEST_SIGNING_SECRET", env=given).strip()
+    verify = {"scheme": "github", "secrets": [sealed]}
+    registry.bridge.write_triggers([{"agent_id": "b", "verify": verify}])
+    registry.ingresses[0].hangup()
+    wait_until(lambda: registry.status(registry.ingresses[0], "b", "whsec_given") == 202, seconds(10), "it opens")
+    registry.bridge.write_triggers([{"agent_id": "c", "verify": verify}])
+    registry.ingresses[0].hangup()
+    wait_log(registry.ingresses[0], "triggers kept as they were")
 
 
 def test_a_restart_has_read_everything_before_it_is_ready(registry):

@@ -1,6 +1,7 @@
 /* trigger_records.c: the triggers topic as the tool reads and writes it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "clock.h"
+#include "kafka_admin.h"
 #include "kafka_writer.h"
 #include "trigger.h"
 #include <inttypes.h>
@@ -77,10 +78,26 @@ static bool read_from(const struct cli_kafka *kafka, int64_t offset, struct topi
     return good;
 }
 
+/* With two partitions every ingress would miss what stands in the second. */
+static bool check_topic(const struct cli_kafka *kafka, struct error *error)
+{
+    const char *topic = kafka->topics.name[TOPIC_TRIGGERS];
+    int partitions = 0, replicas;
+    struct kafka_admin *admin = kafka_admin_new(&kafka->settings, error);
+    bool good = admin != NULL && kafka_admin_topic(admin, topic, READ_TIMEOUT_MS, &partitions, &replicas, error);
+    kafka_admin_free(admin);
+    if (good && partitions == 0)
+        good =
+            error_set(error, ERROR_NOT_FOUND, "topic '%s' does not exist; `drawbridge topics create` makes it", topic);
+    if (good && partitions != 1)
+        good = error_set(error, ERROR_INVALID, "topic '%s' has %d partitions, and must have one", topic, partitions);
+    return good;
+}
+
 bool topic_records_read(const struct cli_kafka *kafka, struct topic_records *out, struct error *error)
 {
     *out = (struct topic_records){0};
-    return read_from(kafka, 0, out, error);
+    return check_topic(kafka, error) && read_from(kafka, 0, out, error);
 }
 
 const struct topic_record *topic_records_newest(const struct topic_records *r, const char *agent_id)

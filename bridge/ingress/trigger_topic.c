@@ -5,6 +5,7 @@
  * anew, after SIGHUP, and every few hours: a tombstone that was compacted away while Kafka was out of reach is noticed
  * only so.  When it has met the end it takes over as a whole.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "clock.h"
 #include "ingress.h"
 #include "kafka_follower.h"
 #include "log.h"
@@ -15,6 +16,7 @@
 
 enum {
     RECORDS_A_TURN = 64,
+    TURN_MS = 5, /* whoever can write the topic can't hold up deliveries for longer */
     RETRY_MS = 2000,
     AGAIN_MS = 6 * 3600 * 1000, /* far below delete.retention.ms of the topic */
 };
@@ -148,7 +150,8 @@ static void fail(struct trigger_topic *t, struct reading *r, const struct error 
 /* True when the queue was read to its end. */
 static bool read_some(struct trigger_topic *t, struct reading *r, int64_t now_ms)
 {
-    for (int i = 0; i < RECORDS_A_TURN && r->follower; i++) {
+    const int64_t until_ms = clock_monotonic_ms() + TURN_MS;
+    for (int i = 0; i < RECORDS_A_TURN && r->follower && clock_monotonic_ms() <= until_ms; i++) {
         struct record record;
         struct reader_position position;
         struct error error;

@@ -13,7 +13,7 @@ import uuid
 import jsonschema
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from daemons import SLOWNESS, program, seconds, wait_log
 from process import ROOT, wait_until
@@ -236,7 +236,7 @@ def test_a_restart_has_read_everything_before_it_is_ready(registry):
     assert os.stat(registry.key_file).st_mode & 0o777 == 0o600
 
 
-def test_a_topic_that_comes_late_and_comes_again(registry):
+def test_a_topic_that_comes_late_and_comes_again(registry, quick):
     bootstrap = registry.bridge.bootstrap
     registry.topic = f"{registry.topic}-late"
     names = {"triggers": registry.topic}
@@ -250,6 +250,8 @@ def test_a_topic_that_comes_late_and_comes_again(registry):
     ingress.wait_ready()
     _, secret = added(registry.tool("add", "a"))
     registry.expect("a", secret, 202)
+    if quick:
+        return
     admin = AdminClient({"bootstrap.servers": bootstrap})
     admin.delete_topics([registry.topic])[registry.topic].result()
     time.sleep(1)
@@ -258,3 +260,13 @@ def test_a_topic_that_comes_late_and_comes_again(registry):
     wait_until(lambda: registry.status(ingress, "a", secret) == 404, seconds(30), "the new topic is read")
     _, fresh = added(registry.tool("add", "a"))
     registry.expect("a", fresh, 202)
+
+
+def test_a_topic_with_two_partitions_is_refused(registry):
+    """The ingresses would read only the first."""
+    registry.topic = f"{registry.topic}-wide"
+    registry.ingress(start=False)
+    admin = AdminClient({"bootstrap.servers": registry.bridge.bootstrap})
+    admin.create_topics([NewTopic(registry.topic, num_partitions=2)])[registry.topic].result()
+    registry.tool("add", "a", expect=USAGE)
+    assert "2 partitions" in registry.stderr

@@ -205,6 +205,8 @@ static void a_sealed_secret_does_not_move(void **state)
     (void)state;
     struct buffer one, moved;
     seal_record("a", "{\"agent_id\":\"a\"," GITHUB "}", &one);
+    assert_int_equal(take("b", buffer_view(&one)), REGISTRY_REFUSED);
+    assert_non_null(strstr(problem.text, "is not the record's key"));
     buffer_init(&moved, 64 * 1024);
     buffer_text(&moved, "{\"agent_id\":\"b\"");
     buffer_text(&moved, strchr(buffer_cstr(&one), ','));

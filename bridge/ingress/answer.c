@@ -76,6 +76,16 @@ static const struct metric_def other_metrics[] = {
     {"drawbridge_ingress_trigger_reloads_total", NULL, METRIC_COUNTER, "reloads of the triggers that took effect"},
     {"drawbridge_ingress_trigger_reload_failures_total", NULL, METRIC_COUNTER, "reloads refused for a problem"},
     {"drawbridge_ingress_triggers", NULL, METRIC_GAUGE, "triggers served"},
+#define RECORDS(verdict)                                                                                               \
+    {                                                                                                                  \
+        "drawbridge_ingress_trigger_records_total", "verdict=\"" verdict "\"", METRIC_COUNTER,                         \
+            "records of the triggers topic by what became of them, each time they are read"                            \
+    }
+    RECORDS("served"),
+    RECORDS("removed"),
+    RECORDS("refused"),
+    {"drawbridge_ingress_triggers_refused", NULL, METRIC_GAUGE, "agents whose newest trigger record is a bad one"},
+    {"drawbridge_ingress_trigger_topic_offset", NULL, METRIC_GAUGE, "newest record of the triggers topic that counts"},
     {"drawbridge_ingress_ready", NULL, METRIC_GAUGE, "1 when deliveries are accepted"},
     {"drawbridge_ingress_tls_certificate_expiry_seconds", NULL, METRIC_GAUGE,
      "when the certificate in use ends to be valid, in seconds since 1970; 0 without TLS"},

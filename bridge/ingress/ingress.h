@@ -27,6 +27,8 @@
 #include "notify.h"
 #include "record.h"
 #include "scheme.h"
+#include "secret_sealed.h"
+#include "signature.h"
 #include "text.h"
 #include "trace.h"
 
@@ -45,7 +47,8 @@ struct settings {
     char *spool_directory; /* "": no spool */
     int64_t spool_size_max;
     bool spool_default;
-    char *trigger_directory, *scheme_file;
+    char *trigger_directory, *scheme_file, *trigger_topic, *key_file; /* "": none */
+    struct config_list topic_allows;
     struct kafka_settings kafka;
     char *events_topic;
     char *manage_listen;
@@ -55,7 +58,8 @@ struct settings {
     struct network *proxies; /* trusted_proxies */
     size_t proxy_count;
     mode_t socket_mode;
-    bool loopback; /* `listen` is reachable from this machine only, and no proxy is trusted */
+    bool loopback;        /* `listen` is reachable from this machine only, and no proxy is trusted */
+    struct keyring *keys; /* key_file; NULL: none */
 };
 extern const struct config_option settings_options[];
 extern const size_t settings_option_count;
@@ -63,6 +67,10 @@ extern const size_t settings_option_count;
  * frees in either case. */
 bool settings_load(struct settings *s, const char *path, struct config_report *report);
 void settings_close(struct settings *s);
+/* Reads key_file again; what was there stays when that fails. */
+bool settings_load_keys(struct settings *s, struct error *error);
+/* May records of the topic say "none", "env", "file" or "literal"? */
+bool settings_topic_allows(const struct settings *s, const char *what);
 /* True for an http or https URL; drops a slash at its end. */
 bool settings_public_url(char *url);
 
@@ -195,15 +203,22 @@ struct trigger {
         const char *request_name;
         char *record_name;
     } * identity;
+    int64_t revision; /* of a record */
+    int references;   /* snapshots share it */
 };
-void trigger_free(struct trigger *t);
+/* A new trigger has one reference, its maker's. */
+struct trigger *trigger_ref(struct trigger *t);
+void trigger_unref(struct trigger *t); /* NULL is legal */
 
 struct trigger_set;
 struct trigger_set *trigger_set_new(void);
-/* Takes the trigger over; false if its agent has one already (it then stays the caller's) or without memory. */
+/* Takes the maker's reference over; false if its agent has one already (it then stays the caller's) or without memory.
+ */
 bool trigger_set_add(struct trigger_set *set, struct trigger *t);
 const struct trigger *trigger_set_find(const struct trigger_set *set, struct bytes agent_id);
 size_t trigger_set_count(const struct trigger_set *set);
+/* A new set with all triggers of `first` and those of `more` whose agent has none there; NULL without memory. */
+struct trigger_set *trigger_set_merge(const struct trigger_set *first, struct trigger *const *more, size_t count);
 /* Every trigger once, in no order: begin with *cursor 0; NULL behind the last. */
 const struct trigger *trigger_set_next(const struct trigger_set *set, size_t *cursor);
 /* The agents' accounts go on in the new snapshot. */
@@ -232,6 +247,9 @@ struct trigger_loading {
     bool private_file;
     bool told; /* how deliveries are verified, rightly or not */
     struct trigger *trigger;
+    const char *scheme;                    /* as it is named there: what sealed secrets belong to */
+    bool record;                           /* of the triggers topic, not of a file */
+    uint8_t digest[SIGNATURE_SHA256_SIZE]; /* of a record: all of it but the secrets */
 };
 /* Reads `verify` or `secret` of the element; problems go to the report. */
 void trigger_verify_load(struct trigger_loading *l);
@@ -253,6 +271,54 @@ void trigger_source_help(FILE *out);
  * The snapshot keeps pointers into `schemes`. */
 struct trigger_set *trigger_source_load(const struct settings *settings, const struct scheme_set *schemes,
                                         struct config_report *report);
+/* One record of the triggers topic: JSON in the same words.  NULL with what is wrong in the report.  The key is the
+ * agent; unless settings->topic_allows says more, every secret is sealed for exactly this record, so that nobody
+ * without the key can change anything in it. */
+struct trigger *trigger_source_record(const struct settings *settings, const struct scheme_set *schemes,
+                                      const char *name, const struct record *record, struct config_report *report);
+
+/* ---- registry.c: the triggers topic folded: for each agent the newest record that is good; pure ---- */
+
+enum registry_verdict { REGISTRY_SERVED, REGISTRY_REMOVED, REGISTRY_REFUSED, REGISTRY_VERDICTS };
+const char *registry_verdict_name(enum registry_verdict verdict);
+struct registry;
+/* NULL without memory.  Keeps pointers to both. */
+struct registry *registry_new(const struct settings *settings, const struct scheme_set *schemes);
+void registry_free(struct registry *r); /* NULL is legal */
+/* Takes the next record.  A refused one changes nothing but registry_bad; `problem` then says what is wrong with it. */
+enum registry_verdict registry_take(struct registry *r, const struct record *record, int64_t offset,
+                                    struct error *problem);
+/* Agents whose newest record was refused. */
+size_t registry_bad(const struct registry *r);
+/* Where `r` has nothing but a refused record, the trigger that `older` serves stays in force (compaction may have taken
+ * its record). */
+void registry_adopt(struct registry *r, const struct registry *older);
+/* The directory's triggers and, for other agents, the registry's, as a new snapshot; NULL without memory. */
+struct trigger_set *registry_merge(const struct registry *r, const struct trigger_set *directory);
+
+/* ---- trigger_topic.c: follows the triggers topic in the loop ---- */
+
+struct trigger_topic;
+struct trigger_topic *trigger_topic_new(const struct settings *settings, const struct scheme_set *schemes,
+                                        struct metrics *metrics, struct error *error);
+void trigger_topic_free(struct trigger_topic *t); /* NULL is legal */
+/* Readable when there are records; then, and when trigger_topic_timeout_ms has passed, call trigger_topic_run. */
+int trigger_topic_fd(const struct trigger_topic *t);
+int trigger_topic_timeout_ms(const struct trigger_topic *t, int64_t now_ms);
+/* True when the triggers in force have changed: take a new trigger_topic_merge. */
+bool trigger_topic_run(struct trigger_topic *t, int64_t now_ms);
+/* Has the topic been read to its end once?  Else *why, if given, is a sentence that lives until the next run. */
+bool trigger_topic_converged(const struct trigger_topic *t, const char **why);
+/* Keys or settings are other ones: reads the topic again, beside what is in force until then. */
+void trigger_topic_again(struct trigger_topic *t, int64_t now_ms);
+struct trigger_set *trigger_topic_merge(const struct trigger_topic *t, const struct trigger_set *directory);
+
+/* ---- judge.c: `drawbridge-ingress --check-records`: what the fold says of records in a file ---- */
+
+bool judge_asked(int argc, char **argv);
+/* Lines {"offset":N,"key":BASE64,"value":BASE64|null} in, {"offset":N,"verdict":...,"problem":...} out; for the tool.
+ * Returns an exit code. */
+int judge_run(int argc, char **argv);
 
 /* ---- trigger_policy.c: a trigger's rate, filter and handshakes ---- */
 
@@ -286,7 +352,7 @@ enum outcome {
     OUTCOME_BAD_METHOD,
     OUTCOME_HANDSHAKE_REFUSED,
     OUTCOME_RATE_LIMITED,
-    OUTCOME_KAFKA_AWAY,
+    OUTCOME_KAFKA_AWAY, /* also while the triggers topic is not read to its end */
     OUTCOME_QUEUE_FULL,
     OUTCOME_MEMORY_FULL,
     OUTCOME_DEADLINE,
@@ -313,6 +379,9 @@ enum metric {
     METRIC_RELOADS,
     METRIC_RELOAD_FAILURES,
     METRIC_TRIGGERS,
+    METRIC_TRIGGER_RECORDS, /* one row for each verdict */
+    METRIC_TRIGGERS_REFUSED = METRIC_TRIGGER_RECORDS + REGISTRY_VERDICTS,
+    METRIC_TRIGGER_OFFSET,
     METRIC_READY,
     METRIC_TLS_EXPIRY,
     METRIC_TLS_RELOAD_FAILURES,
@@ -574,7 +643,9 @@ struct entropy {
 struct ingress {
     struct settings settings;
     struct scheme_set *schemes;
-    struct trigger_set *triggers;
+    struct trigger_set *triggers;  /* in force */
+    struct trigger_set *directory; /* those of files */
+    struct trigger_topic *topic;   /* NULL: switched off */
     struct metric_def metric_defs[METRICS];
     struct metrics *metrics;
     struct tls_identity *tls; /* NULL: plain HTTP */
@@ -602,6 +673,8 @@ struct ingress {
     bool draining;
 };
 
+/* Reads settings and schemes; problems go to the report.  ingress_close frees in either case. */
+bool ingress_configure(struct ingress *in, const char *path, struct config_report *report);
 /* Builds everything but the settings, schemes and triggers; the listeners come last. */
 bool ingress_open(struct ingress *in, struct error *error);
 void ingress_close(struct ingress *in);

@@ -185,6 +185,8 @@ static enum outcome step_route(struct request *r)
 static enum outcome step_trigger(struct request *r)
 {
     r->trigger = trigger_set_find(r->ingress->triggers, bytes_of(r->agent_id));
+    if (!r->trigger && r->ingress->topic && !trigger_topic_converged(r->ingress->topic, NULL))
+        return refuse(r, OUTCOME_KAFKA_AWAY, "the triggers topic is not read yet"); /* a 404 would be taken as final */
     if (!r->trigger) return refuse(r, OUTCOME_NOT_FOUND, "no trigger");
     r->triggers = trigger_set_ref(r->ingress->triggers);
     r->body_max = (size_t)r->trigger->body_max;

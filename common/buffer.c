@@ -66,14 +66,21 @@ bool buffer_reserve(struct buffer *b, size_t size)
     return true;
 }
 
-void buffer_append(struct buffer *b, const void *data, size_t size)
+uint8_t *buffer_extend(struct buffer *b, size_t size)
 {
     /* Most appends find room; capacity counts the NUL and is 0 after a failure. */
     bool fits = size < b->capacity - b->size && b->size + size <= b->max;
-    if (!fits && !buffer_reserve(b, size)) return;
-    if (size > 0) memcpy(b->data + b->size, data, size);
+    if (!fits && !buffer_reserve(b, size)) return NULL;
+    uint8_t *at = b->data + b->size;
     b->size += size;
     b->data[b->size] = 0;
+    return at;
+}
+
+void buffer_append(struct buffer *b, const void *data, size_t size)
+{
+    uint8_t *at = buffer_extend(b, size);
+    if (at && size > 0) memcpy(at, data, size);
 }
 
 void buffer_bytes(struct buffer *b, struct bytes bytes)

@@ -62,6 +62,9 @@ void buffer_format_va(struct buffer *b, const char *format, __builtin_va_list ar
 /* Makes room for `size` more bytes at once; false (and failed) if that cannot be. */
 bool buffer_reserve(struct buffer *b, size_t size);
 
+/* `size` more bytes at the end, for the caller to write; NULL if that cannot be (then failed). */
+uint8_t *buffer_extend(struct buffer *b, size_t size);
+
 /* Drops everything behind the first `size` bytes; nothing happens if there are fewer. */
 void buffer_truncate(struct buffer *b, size_t size);
 

@@ -27,3 +27,9 @@ static inline int64_t clock_wall_us(void)
 {
     return clock_read_ns(CLOCK_REALTIME) / 1000;
 }
+
+/* Milliseconds since 1970-01-01 UTC, a few of them late, for a fifth of the price. */
+static inline int64_t clock_wall_coarse_ms(void)
+{
+    return clock_read_ns(CLOCK_REALTIME_COARSE) / 1000000;
+}

@@ -5,7 +5,7 @@
 
 struct MHD_Connection;
 
-enum { HTTP_CONNECTION_MEMORY = 32 * 1024 }; /* headers and one read buffer; more headers get 431 from the library */
+enum { HTTP_CONNECTION_MEMORY = 16 * 1024 }; /* headers and one read buffer; more headers get 431 from the library */
 
 /* Reads one head after the other of a connection; its memory is used again.  Zeroed, it is ready. */
 struct head_reader {

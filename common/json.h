@@ -8,7 +8,16 @@
 /* (1) Grammar, UTF-8 and depth (512); numbers of any size, duplicate keys and lone surrogate escapes pass.  The verdict
  * and the offset of the first bad byte are the same for every split of the input. */
 enum { JSON_DEPTH_MAX = 512 };
+/* Where the members of the document stand if it is an object: offsets of each key's opening quote and of its value. */
+enum { JSON_MEMBERS_MAX = 32 };
+struct json_members {
+    int count; /* JSON_MEMBERS_MAX + 1: too many to list */
+    struct {
+        int64_t key, value;
+    } at[JSON_MEMBERS_MAX];
+};
 struct json_scanner {
+    struct json_members members;
     int64_t offset;   /* bytes accepted so far; of the bad byte after a failure */
     const char *what; /* NULL, or what is wrong there: "unexpected byte", "unterminated string", ...; static */
     bool nul_escape;  /* \u0000 stood in a string: fine in JSON, not in a C string */
@@ -19,6 +28,7 @@ struct json_scanner {
     int left;                            /* hex digits or UTF-8 bytes to come */
     uint32_t code;                       /* of \uXXXX so far */
     uint8_t low, high;                   /* bounds of the next UTF-8 byte */
+    const uint8_t *piece;                /* what is being fed */
     const char *literal;                 /* what must follow of true, false, null */
     uint8_t nesting[JSON_DEPTH_MAX / 8]; /* a bit per level: 1 is an object */
 };

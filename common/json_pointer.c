@@ -258,13 +258,9 @@ static enum json_found step_into(struct bytes part, struct bytes *value)
     return JSON_ABSENT;
 }
 
-enum json_found json_pointer_find(struct bytes text, const char *pointer, struct bytes *raw)
+/* Follows the pointer from inside `value`, which may reach beyond the value that it begins with. */
+static enum json_found follow(struct bytes value, const char *pointer, struct bytes *raw)
 {
-    struct cursor c = {text.data, text.data + text.size};
-    if (text.size == 0) return JSON_INVALID;
-    skip_space(&c);
-    const uint8_t *start = c.at;
-    struct bytes value = {start, (size_t)(c.end - start)};
     while (*pointer == '/') {
         const char *part = pointer + 1;
         size_t size = strcspn(part, "/");
@@ -272,10 +268,40 @@ enum json_found json_pointer_find(struct bytes text, const char *pointer, struct
         if (found != JSON_FOUND) return found;
         pointer = part + size;
     }
-    c = (struct cursor){value.data, value.data + value.size};
+    struct cursor c = {value.data, value.data + value.size};
     if (!skip_value(&c)) return JSON_INVALID;
     *raw = (struct bytes){value.data, (size_t)(c.at - value.data)};
     return JSON_FOUND;
+}
+
+enum json_found json_pointer_find(struct bytes text, const char *pointer, struct bytes *raw)
+{
+    struct cursor c = {text.data, text.data + text.size};
+    if (text.size == 0) return JSON_INVALID;
+    skip_space(&c);
+    return follow((struct bytes){c.at, (size_t)(c.end - c.at)}, pointer, raw);
+}
+
+static struct bytes from(struct bytes text, int64_t offset)
+{
+    return (struct bytes){text.data + offset, text.size - (size_t)offset};
+}
+
+enum json_found json_pointer_find_in(struct bytes text, const struct json_members *members, const char *pointer,
+                                     struct bytes *raw)
+{
+    if (*pointer != '/' || members->count == 0 || members->count > JSON_MEMBERS_MAX)
+        return json_pointer_find(text, pointer, raw);
+    struct bytes part = {(const uint8_t *)pointer + 1, strcspn(pointer + 1, "/")}, value = {NULL, 0};
+    for (int i = 0; i < members->count; i++) {
+        struct bytes key = from(text, members->at[i].key), inside;
+        struct cursor c = {key.data, key.data + key.size};
+        if (!skip_string(&c, &inside)) return JSON_INVALID;
+        if (!key_is(inside, part)) continue;
+        if (value.data) return JSON_TWICE;
+        value = from(text, members->at[i].value);
+    }
+    return value.data ? follow(value, pointer + 1 + part.size, raw) : JSON_ABSENT;
 }
 
 bool json_pointer_valid(struct bytes pointer)

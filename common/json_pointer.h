@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "buffer.h"
+#include "json.h"
 
 enum json_found {
     JSON_FOUND,
@@ -15,6 +16,10 @@ enum json_found {
  * that.  On JSON_FOUND *raw views the value's source text inside `text`, without surrounding white space.  Allocates
  * nothing. */
 enum json_found json_pointer_find(struct bytes text, const char *pointer, struct bytes *raw);
+
+/* The same, straight to the first level: `members` come from the json_scanner that found this very text to be JSON. */
+enum json_found json_pointer_find_in(struct bytes text, const struct json_members *members, const char *pointer,
+                                     struct bytes *raw);
 
 /* True if the pointer is one: empty, or "/" before each part, "~" only as "~0" and "~1". */
 bool json_pointer_valid(struct bytes pointer);

@@ -68,6 +68,24 @@ static void close_container(struct json_scanner *s)
     s->state = AFTER;
 }
 
+static int64_t offset_of(const struct json_scanner *s, const uint8_t *at)
+{
+    return s->offset + (at - s->piece);
+}
+
+static void note_key(struct json_scanner *s, const uint8_t *at)
+{
+    struct json_members *m = &s->members;
+    if (m->count < JSON_MEMBERS_MAX) m->at[m->count].key = offset_of(s, at);
+    if (m->count <= JSON_MEMBERS_MAX) m->count++;
+}
+
+static void note_value(struct json_scanner *s, const uint8_t *at)
+{
+    struct json_members *m = &s->members;
+    if (m->count > 0 && m->count <= JSON_MEMBERS_MAX) m->at[m->count - 1].value = offset_of(s, at);
+}
+
 static void begin_string(struct json_scanner *s, bool key)
 {
     s->in_key = key;
@@ -107,6 +125,7 @@ static bool step_value(struct json_scanner *s, const uint8_t **at, const uint8_t
     *at = skip_space(*at, end);
     if (*at == end) return true;
     bool may_close = s->state == VALUE_OR_END;
+    if (s->depth == 1) note_value(s, *at);
     if (may_close && **at == ']')
         close_container(s);
     else if (!begin_value(s, **at))
@@ -120,6 +139,7 @@ static bool step_key(struct json_scanner *s, const uint8_t **at, const uint8_t *
     *at = skip_space(*at, end);
     if (*at == end) return true;
     bool may_close = s->state == KEY_OR_END;
+    if (s->depth == 1 && **at == '"') note_key(s, *at);
     if (may_close && **at == '}')
         close_container(s);
     else if (**at == '"')
@@ -319,7 +339,15 @@ static bool step(struct json_scanner *s, const uint8_t **at, const uint8_t *end)
 
 void json_scanner_init(struct json_scanner *s)
 {
-    *s = (struct json_scanner){.state = VALUE, .depth_max = JSON_DEPTH_MAX};
+    /* Not the whole: the lists are written before they are read. */
+    s->members.count = 0;
+    s->offset = 0;
+    s->what = NULL;
+    s->nul_escape = s->in_key = false;
+    s->depth_max = JSON_DEPTH_MAX;
+    s->state = VALUE;
+    s->depth = s->left = 0;
+    s->code = 0;
 }
 
 bool json_scanner_feed(struct json_scanner *s, const void *data, size_t size)
@@ -328,6 +356,7 @@ bool json_scanner_feed(struct json_scanner *s, const void *data, size_t size)
     if (size == 0) return true;
     const uint8_t *begin = data, *at = begin, *end = begin + size;
     bool ok = true;
+    s->piece = begin;
     while (ok && at < end)
         ok = step(s, &at, end);
     s->offset += at - begin;

@@ -9,7 +9,7 @@ void json_writer_init(struct json_writer *w, struct buffer *out)
     *w = (struct json_writer){.out = out};
 }
 
-static void write_string(struct buffer *out, struct bytes text)
+static void write_escaped(struct buffer *out, struct bytes text)
 {
     char escape[TEXT_ESCAPE_SIZE];
     buffer_byte(out, '"');
@@ -21,6 +21,20 @@ static void write_string(struct buffer *out, struct bytes text)
         if (text.size > 0) buffer_append(out, escape, text_json_escape(&text, escape));
     }
     buffer_byte(out, '"');
+}
+
+/* Most texts need no escape, and are written at once. */
+static void write_string(struct buffer *out, struct bytes text)
+{
+    if (text_json_plain(text) < text.size) {
+        write_escaped(out, text);
+        return;
+    }
+    uint8_t *at = buffer_extend(out, text.size + 2);
+    if (!at) return;
+    at[0] = '"';
+    if (text.size > 0) memcpy(at + 1, text.data, text.size);
+    at[text.size + 1] = '"';
 }
 
 /* What stands in front of every value; afterwards a further value needs a comma. */

@@ -1,7 +1,9 @@
 /* kafka.c: records to and from librdkafka, what an error code asks for, and the partition count of a topic.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kafka.h"
+#include <assert.h>
 #include <librdkafka/rdkafka.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *text_of(struct bytes b)
@@ -53,6 +55,42 @@ enum kafka_produced kafka_produce(struct rd_kafka_s *rk, const char *topic, int 
      * librdkafka before 2.12, when the partition does not exist (issue 4627); a list of ours is not. */
     rd_kafka_headers_destroy(headers);
     return refused(code, topic, partition, error);
+}
+
+bool kafka_message_init(struct kafka_message *m, const struct record *r)
+{
+    assert(r->value.data);
+    size_t size = r->value.size + r->key.size;
+    *m = (struct kafka_message){.block = malloc(size > 0 ? size : 1), .value_size = r->value.size};
+    if (!m->block) return false;
+    memcpy(m->block, r->value.data, r->value.size);
+    if (r->key.size > 0) memcpy(m->block + r->value.size, r->key.data, r->key.size);
+    m->key_size = r->key.size;
+    m->headers = headers_of(r);
+    return true;
+}
+
+enum kafka_produced kafka_message_produce(struct rd_kafka_s *rk, const char *topic, struct kafka_message *m,
+                                          void *opaque, struct error *error)
+{
+    rd_kafka_resp_err_t code =
+        rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_FREE),
+                          RD_KAFKA_V_KEY((void *)(m->block + m->value_size), m->key_size),
+                          RD_KAFKA_V_VALUE((void *)m->block, m->value_size), RD_KAFKA_V_HEADERS(m->headers),
+                          RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        *m = (struct kafka_message){0}; /* the block and the headers are librdkafka's now */
+        return KAFKA_PRODUCED;
+    }
+    kafka_message_close(m);
+    return refused(code, topic, RD_KAFKA_PARTITION_UA, error);
+}
+
+void kafka_message_close(struct kafka_message *m)
+{
+    if (m->headers) rd_kafka_headers_destroy(m->headers);
+    free(m->block);
+    *m = (struct kafka_message){0};
 }
 
 static struct bytes view(const void *data, size_t size)

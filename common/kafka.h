@@ -11,6 +11,7 @@ struct rd_kafka_s;
 struct rd_kafka_conf_s;
 struct rd_kafka_message_s;
 struct rd_kafka_error_s;
+struct rd_kafka_headers_s;
 
 /* The `kafka` group of a configuration: any librdkafka property with '_' for '.' (bootstrap_servers = "..."). Passwords
  * and private keys may be "env:NAME" or "file:PATH" in place of the text, and never stand in a message. */
@@ -49,6 +50,22 @@ bool kafka_settings_check(const struct kafka_settings *settings, enum kafka_role
 enum kafka_produced { KAFKA_PRODUCED, KAFKA_QUEUE_FULL, KAFKA_TOO_LARGE, KAFKA_REFUSED };
 enum kafka_produced kafka_produce(struct rd_kafka_s *rk, const char *topic, int partition, const struct record *r,
                                   int64_t timestamp_ms, void *opaque, struct error *error);
+
+/* The same in two steps: a copy of the record now, the produce later.  For whoever makes many records in one turn: the
+ * first produce wakes the broker's thread, which then competes with the making of the others and sends small batches.
+ * The record must have a value. */
+struct kafka_message {
+    struct rd_kafka_headers_s *headers;
+    uint8_t *block; /* the value, then the key */
+    size_t value_size, key_size;
+};
+/* False without memory. */
+bool kafka_message_init(struct kafka_message *m, const struct record *r);
+/* Takes the message in any case. */
+enum kafka_produced kafka_message_produce(struct rd_kafka_s *rk, const char *topic, struct kafka_message *m,
+                                          void *opaque, struct error *error);
+/* For a message that was never produced.  Legal twice. */
+void kafka_message_close(struct kafka_message *m);
 
 /* A consumed message as a record that views it; headers[] has room for RECORD_HEADERS_MAX, further ones are dropped and
  * *truncated set (also when the headers can't be read at all). */

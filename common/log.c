@@ -1,16 +1,17 @@
-/* log.c: builds each line on the stack and hands it over with one write.
+/* log.c: builds each line on the stack and hands it over with one write, or with others of the same turn.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
 #include "clock.h"
 #include "text.h"
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 8192, LINE_TAIL_BYTES = 16, VALUE_MAX_BYTES = 1024 };
+enum { LINE_MAX_BYTES = 8192, LINE_TAIL_BYTES = 16, VALUE_MAX_BYTES = 1024, HELD_MAX_BYTES = 64 * 1024 };
 
 /* The one mutable global of the code base.  format and fd are set before the first thread starts. */
 static struct {
@@ -18,7 +19,12 @@ static struct {
     enum log_format format;
     int fd;
     _Atomic int64_t dropped;
+    struct { /* the holding thread's own */
+        size_t size;
+        char text[HELD_MAX_BYTES];
+    } held;
 } the_log = {.level = LOG_INFO, .format = LOG_LOGFMT, .fd = STDERR_FILENO};
+static _Thread_local bool holding;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 enum { LEVELS = sizeof level_names / sizeof level_names[0] };
@@ -91,17 +97,9 @@ static void put_quoted(struct line *l, struct bytes value)
     put(l, "\"", 1);
 }
 
-/* May the value stand without quotes in logfmt? */
-static bool is_bare(struct bytes value)
-{
-    for (size_t i = 0; i < value.size; i++)
-        if (value.data[i] == ' ' || value.data[i] == '=') return false;
-    return value.size > 0 && text_json_plain(value) == value.size;
-}
-
 static void put_value(struct line *l, struct bytes value)
 {
-    if (!l->json && value.size <= VALUE_MAX_BYTES && is_bare(value)) {
+    if (!l->json && value.size <= VALUE_MAX_BYTES && text_is_bare(value)) {
         put(l, value.data, value.size);
         return;
     }
@@ -135,17 +133,11 @@ static void put_int(struct line *l, int64_t value)
     put(l, text, text_format_int64(value, text));
 }
 
-static void put_key(struct line *l, const char *key)
+static void put_key(struct line *l, struct bytes key)
 {
-    if (l->json) {
-        put_cstr(l, ",\"");
-        put_cstr(l, key);
-        put_cstr(l, "\":");
-    } else {
-        put_cstr(l, " ");
-        put_cstr(l, key);
-        put_cstr(l, "=");
-    }
+    put(l, l->json ? ",\"" : " ", l->json ? 2 : 1);
+    put(l, key.data, key.size);
+    put(l, l->json ? "\":" : "=", l->json ? 2 : 1);
 }
 
 static void put_field(struct line *l, const struct log_field *f)
@@ -194,13 +186,64 @@ static void put_head(struct line *l, enum log_level level, const char *event)
     put_value(l, bytes_of(event));
 }
 
-static void write_line(const struct line *l)
+static void count_dropped(int64_t lines)
+{
+    atomic_fetch_add_explicit(&the_log.dropped, lines, memory_order_relaxed);
+}
+
+static bool write_whole(const char *text, size_t size)
 {
     ssize_t written;
     do {
-        written = write(the_log.fd, l->text, l->size);
+        written = write(the_log.fd, text, size);
     } while (written < 0 && errno == EINTR);
-    if (written != (ssize_t)l->size) atomic_fetch_add_explicit(&the_log.dropped, 1, memory_order_relaxed);
+    return written == (ssize_t)size;
+}
+
+/* Whole lines that one write hands over undivided, also to a pipe with other writers. */
+static size_t piece_size(const char *text, size_t size)
+{
+    if (size <= PIPE_BUF) return size;
+    const char *end = memrchr(text, '\n', PIPE_BUF);
+    if (!end) end = memchr(text, '\n', size); /* one line that is longer */
+    return (size_t)(end - text) + 1;
+}
+
+static int64_t line_count(const char *text, size_t size)
+{
+    int64_t lines = 0;
+    for (const char *end = text + size; text < end; lines++)
+        text = (const char *)memchr(text, '\n', (size_t)(end - text)) + 1;
+    return lines;
+}
+
+void log_hold(void)
+{
+    holding = true;
+}
+
+void log_flush(void)
+{
+    if (!holding) return;
+    int errno_before = errno;
+    for (size_t at = 0, size; at < the_log.held.size; at += size) {
+        size = piece_size(the_log.held.text + at, the_log.held.size - at);
+        if (!write_whole(the_log.held.text + at, size)) count_dropped(line_count(the_log.held.text + at, size));
+    }
+    the_log.held.size = 0;
+    errno = errno_before;
+}
+
+static void write_line(enum log_level level, const struct line *l)
+{
+    if (!holding) {
+        if (!write_whole(l->text, l->size)) count_dropped(1);
+        return;
+    }
+    if (l->size > sizeof the_log.held.text - the_log.held.size) log_flush();
+    memcpy(the_log.held.text + the_log.held.size, l->text, l->size);
+    the_log.held.size += l->size;
+    if (level >= LOG_WARN) log_flush();
 }
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count)
@@ -221,6 +264,6 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     size_t size = strlen(tail);
     memcpy(l.text + l.size, tail, size); /* LINE_TAIL_BYTES keeps the room */
     l.size += size;
-    write_line(&l);
+    write_line(level, &l);
     errno = errno_before;
 }

@@ -8,7 +8,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_LOGFMT, LOG_JSON };
 
 struct log_field {
-    const char *key;
+    struct bytes key;
     enum { LOG_TEXT, LOG_BYTES, LOG_INTEGER, LOG_DOUBLE, LOG_BOOL } kind;
     union {
         const char *text; /* NULL prints as null */
@@ -28,25 +28,32 @@ bool log_enabled(enum log_level level);
 /* Lines dropped since the start. */
 int64_t log_dropped(void);
 
+/* From now on the calling thread's lines below LOG_WARN wait for log_flush, or until 64 KiB of them wait: a write costs
+ * more than a line.  Graver ones are written at once, behind those that wait.  For one thread, which flushes before it
+ * sleeps. */
+void log_hold(void);
+/* Writes what waits, as many whole lines a write(2) as a pipe takes undivided; keeps errno. */
+void log_flush(void);
+
 static inline struct log_field log_text(const char *key, const char *value)
 {
-    return (struct log_field){.key = key, .kind = LOG_TEXT, .as.text = value};
+    return (struct log_field){.key = bytes_of(key), .kind = LOG_TEXT, .as.text = value};
 }
 static inline struct log_field log_bytes(const char *key, struct bytes value)
 {
-    return (struct log_field){.key = key, .kind = LOG_BYTES, .as.bytes = value};
+    return (struct log_field){.key = bytes_of(key), .kind = LOG_BYTES, .as.bytes = value};
 }
 static inline struct log_field log_int(const char *key, int64_t value)
 {
-    return (struct log_field){.key = key, .kind = LOG_INTEGER, .as.integer = value};
+    return (struct log_field){.key = bytes_of(key), .kind = LOG_INTEGER, .as.integer = value};
 }
 static inline struct log_field log_double(const char *key, double value)
 {
-    return (struct log_field){.key = key, .kind = LOG_DOUBLE, .as.number = value};
+    return (struct log_field){.key = bytes_of(key), .kind = LOG_DOUBLE, .as.number = value};
 }
 static inline struct log_field log_bool(const char *key, bool value)
 {
-    return (struct log_field){.key = key, .kind = LOG_BOOL, .as.boolean = value};
+    return (struct log_field){.key = bytes_of(key), .kind = LOG_BOOL, .as.boolean = value};
 }
 
 /* One line: time, level, event (a short fixed phrase), then the fields.  Values are escaped and cut at 1 KiB each

@@ -14,11 +14,16 @@ enum {
     DEDUPE_MAX_S = 10 * 366 * 24 * 3600,
 };
 
-struct bytes record_header(const struct record *r, const char *name)
+static struct bytes find_header(const struct record *r, struct bytes name)
 {
     for (size_t i = r->header_count; i > 0; i--)
-        if (bytes_are(r->headers[i - 1].name, name)) return r->headers[i - 1].value;
+        if (bytes_equal(r->headers[i - 1].name, name)) return r->headers[i - 1].value;
     return (struct bytes){NULL, 0};
+}
+
+struct bytes record_header(const struct record *r, const char *name)
+{
+    return find_header(r, bytes_of(name));
 }
 
 size_t record_wire_size(const struct record *r)
@@ -53,21 +58,21 @@ void record_workflow_id(struct bytes agent_id, struct bytes scheme, struct bytes
 #define FIELD(event_field, view_field)                                                                                 \
     offsetof(struct record_event, event_field), offsetof(struct record_event_view, view_field)
 static const struct event_header {
-    const char *name;
+    struct bytes name;
     size_t event_offset, view_offset;
 } event_headers[] = {
-    {"content-type", FIELD(content_type, content_type)},
-    {"ce_id", FIELD(ce_id, ce_id)},
-    {"ce_source", FIELD(ce_source, ce_source)},
-    {"ce_type", FIELD(ce_type, ce_type)},
-    {"ce_time", FIELD(ce_time, ce_time)},
-    {"ce_agentid", offsetof(struct record_event, agent_id), NOT_READ}, /* the key says it */
-    {"ce_workflowid", FIELD(workflow_id, workflow_id)},
-    {"ce_partitionkey", offsetof(struct record_event, agent_id), NOT_READ},
-    {"ce_recordedtime", FIELD(recorded_time, recorded_time)},
-    {"drawbridge-trigger", FIELD(trigger_json, trigger_json)},
-    {"drawbridge-evidence", offsetof(struct record_event, evidence_json), NOT_READ},
-    {"traceparent", FIELD(traceparent, traceparent)},
+    {BYTES_LITERAL("content-type"), FIELD(content_type, content_type)},
+    {BYTES_LITERAL("ce_id"), FIELD(ce_id, ce_id)},
+    {BYTES_LITERAL("ce_source"), FIELD(ce_source, ce_source)},
+    {BYTES_LITERAL("ce_type"), FIELD(ce_type, ce_type)},
+    {BYTES_LITERAL("ce_time"), FIELD(ce_time, ce_time)},
+    {BYTES_LITERAL("ce_agentid"), offsetof(struct record_event, agent_id), NOT_READ}, /* the key says it */
+    {BYTES_LITERAL("ce_workflowid"), FIELD(workflow_id, workflow_id)},
+    {BYTES_LITERAL("ce_partitionkey"), offsetof(struct record_event, agent_id), NOT_READ},
+    {BYTES_LITERAL("ce_recordedtime"), FIELD(recorded_time, recorded_time)},
+    {BYTES_LITERAL("drawbridge-trigger"), FIELD(trigger_json, trigger_json)},
+    {BYTES_LITERAL("drawbridge-evidence"), offsetof(struct record_event, evidence_json), NOT_READ},
+    {BYTES_LITERAL("traceparent"), FIELD(traceparent, traceparent)},
 };
 enum { EVENT_HEADERS = sizeof event_headers / sizeof event_headers[0] };
 
@@ -89,7 +94,7 @@ void record_from_event(const struct record_event *event, struct record_header *h
     headers[count++] = header("ce_specversion", bytes_of("1.0"));
     for (size_t i = 0; i < EVENT_HEADERS; i++) {
         struct bytes value = field_at(event, event_headers[i].event_offset);
-        if (value.size > 0) headers[count++] = header(event_headers[i].name, value);
+        if (value.size > 0) headers[count++] = (struct record_header){event_headers[i].name, value};
     }
     for (size_t i = 0; i < event->http_count && count < RECORD_HEADERS_MAX; i++)
         headers[count++] = event->http[i];
@@ -162,7 +167,7 @@ bool record_to_event(const struct record *r, struct record_event_view *out, stru
     out->body = r->value;
     for (size_t i = 0; i < EVENT_HEADERS; i++) {
         if (event_headers[i].view_offset == NOT_READ) continue;
-        struct bytes value = record_header(r, event_headers[i].name);
+        struct bytes value = find_header(r, event_headers[i].name);
         memcpy((char *)out + event_headers[i].view_offset, &value, sizeof value);
     }
     if (out->workflow_id.size > 0 && !is_workflow_id(out->workflow_id))

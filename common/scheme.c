@@ -223,7 +223,8 @@ static struct template_source source_of(const struct scheme_request *request, st
                                     .method = request->method,
                                     .url = request->url,
                                     .query = request->query,
-                                    .body = body};
+                                    .body = body,
+                                    .members = request->members};
 }
 
 static bool is_printable_ascii(struct bytes text)

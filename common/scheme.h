@@ -13,6 +13,7 @@ struct scheme; /* immutable once loaded */
 struct scheme_set;
 struct config_file;
 struct config_report;
+struct json_members;
 
 /* Loads every scheme of a libconfig text; an unknown word or value is an error that names scheme and word. */
 struct scheme_set *scheme_set_load(const char *text, struct error *error);
@@ -103,8 +104,9 @@ struct scheme_request {
     size_t (*find)(void *ctx, const char *name, struct bytes *value);
     void *ctx;
     struct bytes method;
-    struct bytes url;   /* "https://hooks.example.org/api/v1/agents/a/webhook"; empty: not known */
-    struct bytes query; /* "?a=b" as sent, or empty */
+    struct bytes url;                   /* "https://hooks.example.org/api/v1/agents/a/webhook"; empty: not known */
+    struct bytes query;                 /* "?a=b" as sent, or empty */
+    const struct json_members *members; /* of the body that goes with it, once it is known to be JSON; may be NULL */
 };
 
 /* Why a request was refused: for the operator's log and counters, never for the sender. */

@@ -41,7 +41,8 @@ static enum template_fault look_up_header(const struct template_source *source, 
 static enum template_fault look_up_body(const struct template_source *source, const char *pointer, struct buffer *out)
 {
     struct bytes raw;
-    switch (json_pointer_find(source->body, pointer, &raw)) {
+    switch (source->members ? json_pointer_find_in(source->body, source->members, pointer, &raw)
+                            : json_pointer_find(source->body, pointer, &raw)) {
     case JSON_FOUND: return json_pointer_text(raw, out) ? TEMPLATE_FINE : TEMPLATE_ABSENT;
     case JSON_TWICE: return TEMPLATE_TWICE;
     case JSON_ABSENT:

@@ -5,6 +5,8 @@
 #include "buffer.h"
 #include "error.h"
 
+struct json_members;
+
 enum template_token {
     TEMPLATE_HEADER,      /* {header:NAME}: the request header of that name, any case */
     TEMPLATE_BODY,        /* {body:/json/pointer}: a string, or the source text of a number, in the verified body */
@@ -56,7 +58,8 @@ struct template_source {
     size_t (*find)(void *ctx, const char *name, struct bytes *value);
     void *ctx;
     struct bytes body, method, url, query, timestamp, key;
-    struct bytes signature; /* the signature header's value, and its separators */
+    const struct json_members *members; /* of the body, from the scanner that found it to be JSON; may be NULL */
+    struct bytes signature;             /* the signature header's value, and its separators */
     char list_separator, tag_separator;
 };
 

@@ -105,20 +105,20 @@ void text_hex(const void *data, size_t size, char *out)
     out[2 * size] = '\0';
 }
 
-static int hex_value(uint8_t c)
-{
-    if (is_digit(c)) return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* One more than the digit's value; 0: not a lower-case hex digit. */
+static const uint8_t hex_digit[256] = {
+    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 bool text_unhex(struct bytes text, void *out, size_t size)
 {
     uint8_t *bytes = out;
     if (text.size % 2 != 0 || text.size / 2 != size) return false;
     for (size_t i = 0; i < size; i++) {
-        int high = hex_value(text.data[2 * i]), low = hex_value(text.data[2 * i + 1]);
-        if (high < 0 || low < 0) return false;
-        bytes[i] = (uint8_t)(high << 4 | low);
+        int high = hex_digit[text.data[2 * i]], low = hex_digit[text.data[2 * i + 1]];
+        if (high == 0 || low == 0) return false;
+        bytes[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
     return true;
 }

@@ -55,6 +55,9 @@ size_t text_before_control(struct bytes text);
 /* How many leading bytes may stand in a JSON string as they are: valid UTF-8, no '"', no backslash, no control
  * character (U+007F to U+009F included, for the sake of terminals that show a log). */
 size_t text_json_plain(struct bytes text);
+/* True if the text is not empty and all visible ASCII without '"', backslash and '=': it may stand in logfmt as it is.
+ */
+bool text_is_bare(struct bytes text);
 /* Writes the escape for the character that text_json_plain stopped at, NUL-terminated: \n, \u001b, or U+FFFD for a byte
  * that is not UTF-8.  Takes that character off `text` and returns the length of the escape. */
 enum { TEXT_ESCAPE_SIZE = 8 };

@@ -50,11 +50,17 @@ static uint64_t mark_equal(uint64_t word, uint8_t b)
     return (zero - EACH_BYTE(0x01)) & ~zero;
 }
 
-/* Are these eight bytes ASCII that a JSON string may hold as it is? */
-static bool eight_plain(const uint8_t *at)
+/* Up to eight bytes in one word; what is missing counts as a plain letter. */
+static uint64_t load_word(const uint8_t *at, size_t size)
 {
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
+    uint64_t word = EACH_BYTE('a');
+    memcpy(&word, at, size < sizeof word ? size : sizeof word);
+    return word;
+}
+
+/* Are these eight bytes ASCII that a JSON string may hold as it is? */
+static bool word_is_plain(uint64_t word)
+{
     uint64_t control = (word - EACH_BYTE(0x20)) & ~word;
     uint64_t marks = word | control | mark_equal(word, '"') | mark_equal(word, '\\') | mark_equal(word, 0x7F);
     return (marks & EACH_BYTE(0x80)) == 0;
@@ -78,18 +84,26 @@ size_t text_json_plain(struct bytes text)
 {
     size_t at = 0;
     while (at < text.size) {
-        size_t left = text.size - at, n;
-        if (left >= 8 && eight_plain(text.data + at)) {
-            at += 8;
+        size_t left = text.size - at;
+        if (word_is_plain(load_word(text.data + at, left))) {
+            at += left < 8 ? left : 8;
             continue;
         }
-        /* The last few bytes: eight that reach back will do as well. */
-        if (left < 8 && text.size >= 8 && eight_plain(text.data + text.size - 8)) return text.size;
-        n = one_plain((struct bytes){text.data + at, left});
+        size_t n = one_plain((struct bytes){text.data + at, left});
         if (n == 0) break;
         at += n;
     }
     return at;
+}
+
+bool text_is_bare(struct bytes text)
+{
+    for (size_t at = 0; at < text.size; at += 8) {
+        uint64_t word = load_word(text.data + at, text.size - at);
+        uint64_t marks = mark_equal(word, ' ') | mark_equal(word, '=');
+        if ((marks & EACH_BYTE(0x80)) != 0) return false;
+    }
+    return text.size > 0 && text_json_plain(text) == text.size;
 }
 
 size_t text_before_control(struct bytes text)

@@ -146,7 +146,7 @@ static enum cli_exit verify_one(const struct verify_settings *s, const struct sc
     struct error error = {0};
     struct cli_headers headers = {.count = 0};
     struct buffer body;
-    int64_t now_ms;
+    int64_t now_ms = 0;
     struct verifier *v = make_verifier(s, schemes, &error);
     buffer_init(&body, CLI_BODY_MAX);
     enum cli_exit code = CLI_USAGE;

@@ -175,9 +175,10 @@ struct http_reply answer_make(struct request *r)
 {
     const struct outcome_row *row = &rows[r->outcome];
     if (!row->write) return r->ingress->replies[r->outcome];
-    buffer_clear(&r->scratch);
-    row->write(r, &r->scratch);
-    if (buffer_ok(&r->scratch)) return reply_of(r->outcome, request_status(r), buffer_view(&r->scratch), false);
+    buffer_clear(&r->ingress->scratch);
+    row->write(r, &r->ingress->scratch);
+    if (buffer_ok(&r->ingress->scratch))
+        return reply_of(r->outcome, request_status(r), buffer_view(&r->ingress->scratch), false);
     r->outcome = OUTCOME_MEMORY_FULL;
     return r->ingress->replies[OUTCOME_MEMORY_FULL];
 }

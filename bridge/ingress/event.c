@@ -51,18 +51,18 @@ bool event_traceparent(struct bytes received, const uint8_t random[24], char out
     return false;
 }
 
-/* All tracestate lines joined with commas, into the scratch; empty when there is none or it is too long. */
+/* All tracestate lines joined with commas, for this event; empty when there is none or it is too long. */
 static void add_tracestate(struct request *r)
 {
     bool first = true;
     for (size_t i = 0; i < r->head->header_count; i++) {
         const struct http_header *h = &r->head->headers[i];
         if (!text_equal_ignore_case(h->name, bytes_of("tracestate"))) continue;
-        if (!first) buffer_byte(&r->tracestate, ',');
-        buffer_bytes(&r->tracestate, h->value);
+        if (!first) buffer_byte(&r->ingress->tracestate, ',');
+        buffer_bytes(&r->ingress->tracestate, h->value);
         first = false;
     }
-    if (r->tracestate.size > TRACESTATE_MAX) buffer_clear(&r->tracestate);
+    if (r->ingress->tracestate.size > TRACESTATE_MAX) buffer_clear(&r->ingress->tracestate);
 }
 
 /* ---- identity ---- */
@@ -73,11 +73,11 @@ static bool fill_identity(struct request *r, int64_t wall_us)
     const struct scheme_request request = webhook_scheme_request(r);
     struct bytes body = buffer_view(&r->body);
     buffer_clear(&r->event_id);
-    buffer_clear(&r->event_type);
+    buffer_clear(&r->ingress->event_type);
     if (scheme && (!scheme_delivery_id(scheme, &request, body, &r->event_id, &r->error) ||
-                   !scheme_event_type(scheme, &request, body, &r->event_type, &r->error)))
+                   !scheme_event_type(scheme, &request, body, &r->ingress->event_type, &r->error)))
         return false;
-    if (!scheme) buffer_text(&r->event_type, "drawbridge.webhook");
+    if (!scheme) buffer_text(&r->ingress->event_type, "drawbridge.webhook");
     if (r->event_id.size > 0) return true;
     uint8_t random[10];
     char id[TEXT_UUID_SIZE];
@@ -107,13 +107,14 @@ static void write_evidence(struct request *r)
     struct json_writer w;
     char peer[ADDRESS_TEXT_SIZE], signed_at[TEXT_TIME_SIZE];
     address_format(&r->peer, peer);
-    buffer_clear(&r->scratch);
-    json_writer_init(&w, &r->scratch);
+    buffer_clear(&r->ingress->scratch);
+    json_writer_init(&w, &r->ingress->scratch);
     json_write_object(&w, NULL);
     json_write_text(&w, "scheme", r->trigger->scheme_name);
     json_write_cstr(&w, "key", r->verified.secret_name);
-    text_format_time(r->verified.signed_at_ms * 1000, signed_at);
-    json_write_cstr(&w, "signed_at", r->verified.signed_at_ms >= 0 ? signed_at : NULL);
+    bool dated = r->verified.signed_at_ms >= 0;
+    if (dated) text_format_time(r->verified.signed_at_ms * 1000, signed_at);
+    json_write_cstr(&w, "signed_at", dated ? signed_at : NULL);
     json_write_cstr(&w, "peer", peer);
     json_write_cstr(&w, "ingress", r->ingress->hostname);
     json_write_object_end(&w);
@@ -126,7 +127,8 @@ static size_t collect_http(struct request *r, struct record_header out[HTTP_HEAD
         struct bytes value = http_request_header(r->http, r->trigger->identity[i].request_name, NULL);
         if (value.data) out[n++] = (struct record_header){bytes_of(r->trigger->identity[i].record_name), value};
     }
-    if (r->tracestate.size > 0) out[n++] = (struct record_header){bytes_of("tracestate"), buffer_view(&r->tracestate)};
+    if (r->ingress->tracestate.size > 0)
+        out[n++] = (struct record_header){bytes_of("tracestate"), buffer_view(&r->ingress->tracestate)};
     return n;
 }
 
@@ -138,12 +140,13 @@ enum outcome event_make(struct request *r, int64_t wall_us, struct event_record 
     char digest[DIGEST_TEXT_SIZE];
     if (!fill_identity(r, wall_us)) return OUTCOME_BAD_EVENT;
     ingress_random(r->ingress, random, sizeof random);
-    buffer_clear(&r->tracestate);
+    buffer_clear(&r->ingress->tracestate);
     struct bytes parent =
         r->facts.header[HEADER_TRACEPARENT].count == 1 ? r->facts.header[HEADER_TRACEPARENT].value : (struct bytes){0};
     if (event_traceparent(parent, random, out->traceparent)) add_tracestate(r);
     write_evidence(r);
-    if (!buffer_ok(&r->event_id) || !buffer_ok(&r->event_type) || !buffer_ok(&r->scratch)) return OUTCOME_MEMORY_FULL;
+    if (!buffer_ok(&r->event_id) || !buffer_ok(&r->ingress->event_type) || !buffer_ok(&r->ingress->scratch))
+        return OUTCOME_MEMORY_FULL;
     record_workflow_id(bytes_of(r->agent_id), t->scheme_name, bytes_of(t->ce_source), dedupe_key(r, digest),
                        (struct bytes){0}, r->workflow_id);
     text_format_time(wall_us, out->time);
@@ -153,11 +156,11 @@ enum outcome event_make(struct request *r, int64_t wall_us, struct event_record 
         .content_type = r->facts.header[HEADER_CONTENT_TYPE].value,
         .ce_id = buffer_view(&r->event_id),
         .ce_source = bytes_of(t->ce_source),
-        .ce_type = buffer_view(&r->event_type),
+        .ce_type = buffer_view(&r->ingress->event_type),
         .ce_time = bytes_of(out->time),
         .recorded_time = bytes_of(out->time),
         .trigger_json = buffer_view(&t->trigger_json),
-        .evidence_json = buffer_view(&r->scratch),
+        .evidence_json = buffer_view(&r->ingress->scratch),
         .traceparent = bytes_of(out->traceparent),
         .http = http,
         .http_count = collect_http(r, http),

@@ -32,15 +32,24 @@ static bool is_visible(uint8_t c)
 static bool is_token(uint8_t c)
 {
     /* Visible ASCII without the delimiters "(),/:;<=>?@[\]{} as a bit for each byte. */
-    static const uint64_t set[2] = {0x03ff6cfa00000000U, 0x57ffffffc7fffffeU};
-    return c < 0x80 && (set[c / 64] >> (c % 64) & 1);
+    static const uint64_t set[4] = {0x03ff6cfa00000000U, 0x57ffffffc7fffffeU};
+    return set[c / 64] >> (c % 64) & 1;
 }
 
-static bool all_of(struct bytes text, bool (*is)(uint8_t c))
+static bool all_visible(struct bytes text)
 {
+    bool good = true;
     for (size_t i = 0; i < text.size; i++)
-        if (!is(text.data[i])) return false;
-    return true;
+        good &= is_visible(text.data[i]);
+    return good;
+}
+
+static bool all_token(struct bytes text)
+{
+    bool good = true;
+    for (size_t i = 0; i < text.size; i++)
+        good &= is_token(text.data[i]);
+    return good;
 }
 
 static bool is_value(struct bytes text)
@@ -56,11 +65,8 @@ static bool is_value(struct bytes text)
 
 static const char *check_target(struct bytes target)
 {
-    if (target.size == 0 || !all_of(target, is_visible))
-        return "control byte, blank or non-ASCII byte in the request target";
-    for (size_t i = 0; i + 2 < target.size; i++)
-        if (memcmp(target.data + i, "%00", 3) == 0) return "NUL in the request target";
-    return NULL;
+    if (target.size == 0 || !all_visible(target)) return "control byte, blank or non-ASCII byte in the request target";
+    return memmem(target.data, target.size, "%00", 3) ? "NUL in the request target" : NULL;
 }
 
 /* Notes a known header; the fault if it may not stand there again. */
@@ -82,7 +88,7 @@ static const char *check_headers(const struct http_head *head, struct gate_facts
 {
     for (size_t i = 0; i < head->header_count; i++) {
         const struct http_header *h = &head->headers[i];
-        if (h->name.size == 0 || !all_of(h->name, is_token)) return "header name outside the token set";
+        if (h->name.size == 0 || !all_token(h->name)) return "header name outside the token set";
         if (!is_value(h->value)) return "control byte in a header value";
         const char *fault = note_header(h, facts);
         if (fault) return fault;
@@ -116,7 +122,7 @@ const char *gate_check(const struct http_head *head, struct gate_facts *facts)
     if (head->torn) return "NUL, folded line or bare LF in the head";
     if (!bytes_are(head->version, "HTTP/1.1") && !bytes_are(head->version, "HTTP/1.0"))
         return "HTTP version other than 1.0 and 1.1";
-    if (head->method.size == 0 || !all_of(head->method, is_token)) return "method outside the token set";
+    if (head->method.size == 0 || !all_token(head->method)) return "method outside the token set";
     const char *fault = check_target(head->target);
     if (!fault) fault = check_headers(head, facts);
     return fault ? fault : check_framing(head, facts);

@@ -275,7 +275,8 @@ void answer_record(struct request *r);
 enum publish_end {
     PUBLISH_ACKNOWLEDGED, /* the brokers have it */
     PUBLISH_FAILED,       /* they don't, or nobody knows */
-    PUBLISH_OVERSIZED,    /* they never will: over the topic's max.message.bytes */
+    PUBLISH_OVERSIZED,    /* they never will: over the client's or the topic's limit */
+    PUBLISH_FULL,         /* the producer's queue is full */
     PUBLISH_LATE,         /* the ticket's deadline passed first */
 };
 struct publish_report {
@@ -294,7 +295,7 @@ struct publisher_settings {
     void (*answered)(void *ctx, void *subject, const struct publish_report *report);
     void *ctx;
 };
-enum publish_start { PUBLISH_STARTED, PUBLISH_AWAY, PUBLISH_QUEUE_FULL, PUBLISH_TOO_LARGE };
+enum publish_start { PUBLISH_STARTED, PUBLISH_AWAY, PUBLISH_QUEUE_FULL };
 
 struct publisher;
 struct publisher *publisher_new(const struct publisher_settings *settings, struct error *error);
@@ -302,9 +303,11 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
 int publisher_fd(const struct publisher *p);
 int publisher_timeout_ms(const struct publisher *p, int64_t now_ms);
 void publisher_run(struct publisher *p, int64_t now_ms);
-/* Copies the record; the deadline is monotonic time.  PUBLISH_STARTED: `answered` will be called once with `subject`,
- * never from inside this call. */
+/* Copies the record, which goes out with the next publisher_flush; the deadline is monotonic time.  PUBLISH_STARTED:
+ * `answered` will be called once with `subject`, never from inside this call. */
 enum publish_start publisher_send(struct publisher *p, const struct record *record, int64_t deadline_ms, void *subject);
+/* Hands what was sent since the last flush to librdkafka, in its order.  At the end of each turn of the loop. */
+void publisher_flush(struct publisher *p);
 /* Would publisher_send start now?  Else *why, if given, is a sentence that lives until the next call. */
 bool publisher_ready(const struct publisher *p, const char **why);
 /* Wrong credentials, met before the first connection: waiting will not help (traps 2.1). */
@@ -333,13 +336,13 @@ struct request {
     bool delivery;      /* a POST that nothing has refused so far */
     bool store;         /* keep the body: it can be published as things stand */
     bool verifying, scanning;
+    bool is_json; /* the whole body was scanned */
     size_t body_max, received;
     struct buffer body;
-    struct verification *verification;
+    struct verification *verification; /* from its signature header until its event is made */
     struct verification_result verified;
     struct json_scanner json;
-    struct buffer event_id, event_type, tracestate;
-    struct buffer scratch; /* evidence, then the answer */
+    struct buffer event_id;
     char workflow_id[RECORD_WORKFLOW_ID_SIZE];
     int partition;
     int64_t offset;
@@ -352,7 +355,8 @@ void webhook_complete(void *ctx, struct http_request *http);
 void webhook_done(void *ctx, struct http_request *http);
 void webhook_malformed(void *ctx, const char *text);
 void webhook_published(void *ctx, void *subject, const struct publish_report *report);
-/* Frees the pool. */
+void webhook_open(struct ingress *in);
+/* Frees the pool and the spares. */
 void webhook_close(struct ingress *in);
 
 /* What the request's scheme looks at. */
@@ -380,6 +384,7 @@ enum outcome handshake_options(struct request *r);
 
 /* ---- loop.c: the one epoll ---- */
 
+enum { SPARES_MAX = 64 };
 struct entropy {
     uint8_t bytes[512];
     size_t left;
@@ -396,6 +401,14 @@ struct ingress {
     struct publisher *publisher;
     struct http_reply replies[OUTCOMES]; /* the constant ones */
     struct request *pool;
+    /* Memory that a request needs for a moment only.  Few of them at a time do, so the same few blocks serve all and
+     * stay in the processor's cache, however many requests wait for the brokers. */
+    struct buffer event_type, tracestate, scratch; /* of the event or the answer that is being made */
+    struct spares {
+        struct buffer bodies[SPARES_MAX];
+        struct verification *verifications[SPARES_MAX];
+        size_t body_count, verification_count;
+    } spares;
     struct entropy entropy;
     char hostname[65];
     int64_t body_bytes; /* unverified bytes in memory */

@@ -126,6 +126,7 @@ bool ingress_open(struct ingress *in, struct error *error)
 {
     if (gethostname(in->hostname, sizeof in->hostname) != 0) return error_set_errno(error, errno, "gethostname");
     in->hostname[sizeof in->hostname - 1] = 0;
+    webhook_open(in);
     ingress_metric_defs(in->metric_defs);
     in->metrics = metrics_new(in->metric_defs, METRICS);
     if (!in->metrics) return error_set(error, ERROR_MEMORY, "no memory for the metrics");
@@ -146,6 +147,7 @@ void ingress_close(struct ingress *in)
     trigger_set_unref(in->triggers);
     scheme_set_free(in->schemes);
     settings_close(&in->settings);
+    log_flush();
 }
 
 /* ---- reload ---- */
@@ -239,12 +241,14 @@ static int wait_ms(const struct loop *l)
     return wait;
 }
 
-/* One turn.  The order is the way of an event: reports resume requests, then the server answers them and takes new.
- * The server runs in every turn, for resumed requests show in no descriptor of ours. */
+/* One turn.  The order is the way of an event: reports resume requests, the server answers them and takes new ones,
+ * whose records and log lines go out together.  The server runs in every turn, for resumed requests show in no
+ * descriptor of ours. */
 static void turn(struct loop *l)
 {
     struct ingress *in = l->in;
     struct epoll_event events[8];
+    log_flush();
     int count = epoll_wait(l->epoll_fd, events, 8, wait_ms(l));
     bool manage = manage_timeout_ms(in->manage) == 0;
     for (int i = 0; i < count; i++) {
@@ -254,6 +258,7 @@ static void turn(struct loop *l)
     int64_t now_ms = clock_monotonic_ms();
     publisher_run(in->publisher, now_ms);
     http_server_run(in->server, now_ms);
+    publisher_flush(in->publisher);
     if (manage) manage_run(in->manage);
 }
 
@@ -298,6 +303,7 @@ int ingress_run(struct ingress *in)
     struct error error;
     struct loop l = {.in = in, .epoll_fd = -1, .signal_fd = -1};
     int code = DAEMON_EXIT_FAILURE;
+    log_hold();
     if (loop_open(&l, &error)) {
         log_event(LOG_INFO, "listening", log_text("listen", in->settings.listen),
                   log_int("port", http_server_port(in->server)), log_int("manage_port", manage_port(in->manage)),

@@ -1,5 +1,8 @@
 /* publish.c: produce, delivery report, ticket and deadline; the health of the producer, and a new one when it is fatal.
  *
+ * The records of one turn of the loop wait until its end and are then produced together: the first produce wakes
+ * librdkafka's thread, which would compete with the making of the others and send them in small batches.
+ *
  * A ticket is a wait for one report.  It is *waiting* while it has a subject, *answered* when the report freed it, and
  * *abandoned* when its deadline answered first: the subject is gone from it and a late report only frees it.  All of
  * this is on the loop thread, so report and deadline cannot meet.
@@ -30,6 +33,8 @@ enum {
 
 struct ticket {
     struct ticket *prev, *next; /* all records whose report is to come; `next` also in the pool */
+    struct ticket *after;       /* the next one in this turn's line */
+    struct kafka_message message;
     struct publisher *publisher;
     void *subject; /* NULL: abandoned */
     int64_t sent_us, deadline_ms;
@@ -43,10 +48,12 @@ struct publisher {
     rd_kafka_queue_t *queue;
     int event_fd;
     struct ticket *tickets, *pool;
+    struct ticket *line, **line_end; /* of this turn, still to be produced */
     size_t outstanding, pooled;
     int64_t queue_bytes;
     int64_t next_due_ms; /* no deadline is earlier; 0: there is none */
     int64_t started_ms, retry_ms;
+    int64_t now_us;          /* of this run */
     int64_t acknowledged_ms; /* the last success */
     bool connected;          /* by the statistics */
     bool was_ready;
@@ -138,11 +145,10 @@ static void answer_due(struct publisher *p, int64_t now_ms)
 
 static void note_acknowledged(struct publisher *p, const struct ticket *t)
 {
-    int64_t now_us = clock_monotonic_us();
-    p->acknowledged_ms = now_us / 1000;
+    p->acknowledged_ms = p->now_us / 1000;
     p->success_since_statistics = true;
     p->stalled = false;
-    metrics_observe_us(p->settings.metrics, METRIC_PRODUCE_TIME, now_us - t->sent_us);
+    metrics_observe_us(p->settings.metrics, METRIC_PRODUCE_TIME, p->now_us - t->sent_us);
 }
 
 static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
@@ -288,10 +294,19 @@ static bool producer_start(struct publisher *p, struct error *error)
     return true;
 }
 
+static void line_clear(struct publisher *p)
+{
+    p->line = NULL;
+    p->line_end = &p->line;
+}
+
 /* Every subject is answered first; the reports of what is purged come inside the flush. */
 static void producer_stop(struct publisher *p, const char *reason)
 {
     answer_all(p, reason);
+    for (struct ticket *t = p->line; t; t = t->after)
+        kafka_message_close(&t->message);
+    line_clear(p);
     if (!p->rk) return;
     rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_flush(p->rk, PURGE_MS);
@@ -333,6 +348,7 @@ struct publisher *publisher_new(const struct publisher_settings *settings, struc
         return NULL;
     }
     p->settings = *settings;
+    line_clear(p);
     p->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->event_fd < 0) {
         error_set_errno(error, errno, "eventfd");
@@ -367,6 +383,7 @@ void publisher_run(struct publisher *p, int64_t now_ms)
     if (read(p->event_fd, &events, sizeof events) < 0 && errno != EAGAIN)
         log_event(LOG_ERROR, "eventfd", log_int("errno", errno));
     int turns = 0;
+    p->now_us = clock_monotonic_us();
     while (p->rk && turns < TURNS_MAX && rd_kafka_poll(p->rk, 0) > 0)
         turns++;
     p->more = turns == TURNS_MAX;
@@ -376,34 +393,57 @@ void publisher_run(struct publisher *p, int64_t now_ms)
     if (p->fatal || (!p->rk && now_ms >= p->retry_ms)) producer_rebuild(p, now_ms);
 }
 
-static enum publish_start send_failed(struct publisher *p, enum kafka_produced produced, const struct error *error)
-{
-    if (produced == KAFKA_QUEUE_FULL) return PUBLISH_QUEUE_FULL;
-    if (produced == KAFKA_TOO_LARGE) return PUBLISH_TOO_LARGE;
-    char text[256];
-    if (rd_kafka_fatal_error(p->rk, text, sizeof text))
-        p->fatal = true; /* told by a callback as well, a little later */
-    snprintf(p->why, sizeof p->why, "produce: %s", error->text);
-    return PUBLISH_AWAY;
-}
-
 enum publish_start publisher_send(struct publisher *p, const struct record *record, int64_t deadline_ms, void *subject)
 {
-    struct error error;
     int64_t size = (int64_t)record_wire_size(record);
     if (!publisher_ready(p, NULL)) return PUBLISH_AWAY;
     if (p->queue_bytes + size > p->settings.queue_max / 5 * 4) return PUBLISH_QUEUE_FULL;
     struct ticket *t = ticket_take(p);
     if (!t) return PUBLISH_QUEUE_FULL;
-    *t = (struct ticket){
-        .publisher = p, .subject = subject, .sent_us = clock_monotonic_us(), .deadline_ms = deadline_ms, .size = size};
-    enum kafka_produced produced = kafka_produce(p->rk, p->settings.topic, -1, record, 0, t, &error);
-    if (produced != KAFKA_PRODUCED) {
+    *t = (struct ticket){.publisher = p, .subject = subject, .deadline_ms = deadline_ms, .size = size};
+    if (!kafka_message_init(&t->message, record)) {
         ticket_put(p, t);
-        return send_failed(p, produced, &error);
+        return PUBLISH_QUEUE_FULL;
     }
     ticket_link(p, t);
+    *p->line_end = t;
+    p->line_end = &t->after;
     return PUBLISH_STARTED;
+}
+
+/* It has no report to wait for. */
+static void ticket_refuse(struct publisher *p, struct ticket *t, enum kafka_produced produced)
+{
+    static const struct {
+        enum publish_end end;
+        const char *reason;
+    } refusals[] = {
+        [KAFKA_QUEUE_FULL] = {PUBLISH_FULL, "the producer's queue is full"},
+        [KAFKA_TOO_LARGE] = {PUBLISH_OVERSIZED, "over message.max.bytes"},
+        [KAFKA_REFUSED] = {PUBLISH_FAILED, "the producer takes no records"},
+    };
+    const struct publish_report report = {
+        .end = refusals[produced].end, .partition = -1, .offset = -1, .reason = refusals[produced].reason};
+    ticket_answer(p, t, &report);
+    ticket_end(p, t);
+}
+
+void publisher_flush(struct publisher *p)
+{
+    struct error error;
+    char text[256];
+    struct ticket *t = p->line;
+    int64_t now_us = t ? clock_monotonic_us() : 0;
+    line_clear(p);
+    while (t) {
+        struct ticket *after = t->after;
+        t->sent_us = now_us;
+        enum kafka_produced produced = kafka_message_produce(p->rk, p->settings.topic, &t->message, t, &error);
+        if (produced != KAFKA_PRODUCED) ticket_refuse(p, t, produced);
+        if (produced == KAFKA_REFUSED && rd_kafka_fatal_error(p->rk, text, sizeof text))
+            p->fatal = true; /* told by a callback as well, a little later */
+        t = after;
+    }
 }
 
 bool publisher_ready(const struct publisher *p, const char **why)

@@ -15,30 +15,15 @@ enum {
 
 static void request_free(struct request *r)
 {
-    if (!r) return;
     buffer_close(&r->body);
     buffer_close(&r->event_id);
-    buffer_close(&r->event_type);
-    buffer_close(&r->tracestate);
-    buffer_close(&r->scratch);
-    verification_free(r->verification);
     free(r);
 }
 
 static struct request *request_new(void)
 {
     struct request *r = calloc(1, sizeof *r);
-    if (!r) return NULL;
-    r->verification = verification_new();
-    if (!r->verification) {
-        free(r);
-        return NULL;
-    }
-    buffer_init(&r->body, 0);
-    buffer_init(&r->event_id, TEXT_MAX);
-    buffer_init(&r->event_type, TEXT_MAX);
-    buffer_init(&r->tracestate, TEXT_MAX);
-    buffer_init(&r->scratch, TEXT_MAX);
+    if (r) buffer_init(&r->event_id, TEXT_MAX);
     return r;
 }
 
@@ -61,37 +46,81 @@ static struct request *request_take(struct ingress *in, struct http_request *htt
     r->outcome = OUTCOME_NONE;
     r->reason = NULL;
     r->verified = (struct verification_result){.signed_at_ms = -1};
-    r->delivery = r->store = r->verifying = r->scanning = false;
+    r->delivery = r->store = r->verifying = r->scanning = r->is_json = false;
     r->body_max = (size_t)in->settings.body_max;
     r->received = 0;
     buffer_clear(&r->event_id);
     return r;
 }
 
+static void take_body(struct request *r)
+{
+    struct spares *spares = &r->ingress->spares;
+    if (spares->body_count > 0) r->body = spares->bodies[--spares->body_count];
+    r->body.max = r->body_max;
+}
+
 static void release_body(struct request *r)
 {
+    struct spares *spares = &r->ingress->spares;
     r->ingress->body_bytes -= (int64_t)r->body.size;
-    if (r->body.capacity > BODY_KEPT_MAX) buffer_close(&r->body);
+    if (r->body.capacity > BODY_KEPT_MAX || spares->body_count == SPARES_MAX) buffer_close(&r->body);
     buffer_clear(&r->body);
+    if (r->body.data) spares->bodies[spares->body_count++] = r->body;
+    r->body = (struct buffer){0};
+}
+
+static bool take_verification(struct request *r)
+{
+    struct spares *spares = &r->ingress->spares;
+    r->verification =
+        spares->verification_count > 0 ? spares->verifications[--spares->verification_count] : verification_new();
+    return r->verification != NULL;
+}
+
+static void release_verification(struct request *r)
+{
+    struct spares *spares = &r->ingress->spares;
+    if (spares->verification_count == SPARES_MAX)
+        verification_free(r->verification);
+    else if (r->verification)
+        spares->verifications[spares->verification_count++] = r->verification;
+    r->verification = NULL;
 }
 
 static void request_put(struct request *r)
 {
     struct ingress *in = r->ingress;
     release_body(r);
+    release_verification(r);
     trigger_set_unref(r->triggers);
     r->triggers = NULL;
     r->next = in->pool;
     in->pool = r;
 }
 
+void webhook_open(struct ingress *in)
+{
+    buffer_init(&in->event_type, TEXT_MAX);
+    buffer_init(&in->tracestate, TEXT_MAX);
+    buffer_init(&in->scratch, TEXT_MAX);
+}
+
 void webhook_close(struct ingress *in)
 {
+    struct spares *spares = &in->spares;
     while (in->pool) {
         struct request *r = in->pool;
         in->pool = r->next;
         request_free(r);
     }
+    while (spares->body_count > 0)
+        buffer_close(&spares->bodies[--spares->body_count]);
+    while (spares->verification_count > 0)
+        verification_free(spares->verifications[--spares->verification_count]);
+    buffer_close(&in->event_type);
+    buffer_close(&in->tracestate);
+    buffer_close(&in->scratch);
 }
 
 /* ---- steps at the headers ---- */
@@ -213,16 +242,18 @@ struct scheme_request webhook_scheme_request(const struct request *r)
                                    .ctx = r->http,
                                    .method = r->head->method,
                                    .url = bytes_of(r->trigger->webhook_url),
-                                   .query = {target.data + path, target.size - path}};
+                                   .query = {target.data + path, target.size - path},
+                                   .members = r->is_json ? &r->json.members : NULL};
 }
 
 static enum outcome step_signature_header(struct request *r)
 {
     if (!r->trigger->verifier) return OUTCOME_NONE;
     const struct scheme_request request = webhook_scheme_request(r);
+    if (!take_verification(r)) return refuse(r, OUTCOME_MEMORY_FULL, "no memory");
     r->verifying = true;
     return signature_outcome(
-        r, verification_begin(r->verification, r->trigger->verifier, &request, clock_wall_us() / 1000));
+        r, verification_begin(r->verification, r->trigger->verifier, &request, clock_wall_coarse_ms()));
 }
 
 /* What to do with the body.  It is kept only if it can be published as things stand, or if the verdict needs it: while
@@ -233,7 +264,7 @@ static enum outcome step_body(struct request *r)
     r->store = publisher_ready(r->ingress->publisher, NULL) || (v && scheme_needs_body(verifier_scheme(v)));
     r->scanning = admission_is_json(r->facts.header[HEADER_CONTENT_TYPE].value);
     if (r->scanning) json_scanner_init(&r->json);
-    r->body.max = r->body_max;
+    take_body(r);
     return OUTCOME_NONE;
 }
 
@@ -319,7 +350,7 @@ static enum outcome step_signature(struct request *r)
     if (!r->verifying) return OUTCOME_NONE;
     const struct scheme_request request = webhook_scheme_request(r);
     enum scheme_reason reason = verification_finish(r->verification, &request, buffer_view(&r->body), &r->verified);
-    if (reason == SCHEME_OK) secret_use_count(r->trigger, r->verified.secret, clock_wall_us() / 1000000);
+    if (reason == SCHEME_OK) secret_use_count(r->trigger, r->verified.secret, clock_wall_coarse_ms() / 1000);
     return signature_outcome(r, reason);
 }
 
@@ -343,32 +374,27 @@ static enum outcome step_content_type(struct request *r)
 
 static enum outcome step_json(struct request *r)
 {
-    if (!r->scanning || json_scanner_end(&r->json)) return OUTCOME_NONE;
+    r->is_json = r->scanning && json_scanner_end(&r->json);
+    if (!r->scanning || r->is_json) return OUTCOME_NONE;
     return refuse(r, OUTCOME_BAD_JSON, r->received > 0 ? "not JSON" : "empty body");
 }
 
-static enum outcome send_outcome(struct request *r, enum publish_start start)
-{
-    switch (start) {
-    case PUBLISH_STARTED: return OUTCOME_NONE;
-    case PUBLISH_AWAY: return OUTCOME_KAFKA_AWAY;
-    case PUBLISH_QUEUE_FULL: return OUTCOME_QUEUE_FULL;
-    case PUBLISH_TOO_LARGE: break;
-    }
-    return refuse(r, OUTCOME_TOO_LARGE, "over message.max.bytes");
-}
-
-/* Suspends before the record goes out: the report may come before libmicrohttpd hears from us again (traps 5.1). */
+/* The record goes out at the end of this turn, after the request was suspended: its report may not come before
+ * libmicrohttpd hears from us (traps 5.1). */
 static enum outcome step_publish(struct request *r)
 {
+    static const enum outcome outcomes[] = {[PUBLISH_STARTED] = OUTCOME_NONE,
+                                            [PUBLISH_AWAY] = OUTCOME_KAFKA_AWAY,
+                                            [PUBLISH_QUEUE_FULL] = OUTCOME_QUEUE_FULL};
     struct ingress *in = r->ingress;
     struct event_record event;
     if (!r->store || !publisher_ready(in->publisher, NULL)) return OUTCOME_KAFKA_AWAY;
     enum outcome outcome = event_make(r, clock_wall_us(), &event);
     if (outcome != OUTCOME_NONE) return outcome;
     int64_t deadline_ms = clock_monotonic_ms() + r->trigger->deadline_ms;
-    outcome = send_outcome(r, publisher_send(in->publisher, &event.record, deadline_ms, r));
-    release_body(r); /* the producer has its own copy */
+    outcome = outcomes[publisher_send(in->publisher, &event.record, deadline_ms, r)];
+    release_body(r); /* the publisher has its own copy */
+    release_verification(r);
     return outcome;
 }
 
@@ -392,6 +418,7 @@ void webhook_published(void *ctx, void *subject, const struct publish_report *re
     static const enum outcome outcomes[] = {[PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED,
                                             [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
                                             [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,
+                                            [PUBLISH_FULL] = OUTCOME_QUEUE_FULL,
                                             [PUBLISH_LATE] = OUTCOME_DEADLINE};
     (void)ctx;
     struct request *r = subject;

@@ -5,7 +5,9 @@
 
 Needs wrk.  1 KiB bodies of 100 agents, signed, a fresh delivery id each, acks=all; load, broker and program share this
 machine, so compare only what one run prints, and only while "others" (everything that is neither, in percent of the
-machine, with the kernel's network work) stays low.  A measure, no test: nothing here passes or fails.
+machine, with the kernel's network work) stays low.  All programs run from the beginning and are loaded in turn, a few
+seconds each, so that a machine that gets slower or a broker that gets faster does so for all of them.  They have the
+environment that our unit sets.  A measure, no test: nothing here passes or fails.
 
 "bare" compresses as drawbridge-ingress does (lz4), so that the ratios show our own work; "plain" is the same program
 without: the compression costs the sender processor time and spares the broker and the disk.
@@ -72,6 +74,12 @@ def write_requests(path, port):
                        f"X-Hub-Signature-256: sha256={signature}\r\n"
                         f"Content-Length: {BODY_SIZE}\r\n\r\n").encode() + body
             out.write(b"%d\n%s" % (len(request), request))
+
+
+def unit_environment():
+    """What deploy/systemd/drawbridge-ingress.service sets: allocator settings that belong to the daemon."""
+    with open(os.path.join(ROOT, "deploy", "systemd", "drawbridge-ingress.service"), encoding="ascii") as unit:
+        return dict(line.strip().split("=", 1)[1].split("=", 1) for line in unit if line.startswith("Environment="))
 
 
 def cpu_s(pid):
@@ -217,19 +225,28 @@ def profile(subject, options):
     print("\n".join(line for line in report.splitlines() if line and not line.startswith("#")), flush=True)
 
 
-def play_round(cluster, options, figures):
-    for name in (*BARE, "ours"):
-        subject = Subject(name, cluster, options.build)
-        try:
-            wrk(subject, 64, options.warm_up)
-            if options.profile:
-                profile(subject, options)
-            for title, load in loads(options):
-                result = subject.measure(lambda: load(subject))
-                print(row(title, name, result), flush=True)
-                check(title, name, result, max(options.connections))
-                figures.setdefault(title, {}).setdefault(name, []).append(result)
-        finally:
+def play_round(subjects, options, figures):
+    for title, load in loads(options):
+        for subject in subjects:
+            result = subject.measure(lambda: load(subject))
+            print(row(title, subject.name, result), flush=True)
+            check(title, subject.name, result, max(options.connections))
+            figures.setdefault(title, {}).setdefault(subject.name, []).append(result)
+
+
+def play(cluster, options, figures):
+    subjects = []
+    try:
+        for name in (*BARE, "ours"):
+            subjects.append(Subject(name, cluster, options.build))
+            wrk(subjects[-1], 64, options.warm_up)
+        for subject in subjects if options.profile else ():
+            profile(subject, options)
+        for number in range(options.rounds):
+            print(f"round {number + 1}", flush=True)
+            play_round(subjects, options, figures)
+    finally:
+        for subject in subjects:
             subject.close()
 
 
@@ -252,8 +269,8 @@ def summary(figures, rate_title):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"), help="a release build")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
     parser.add_argument("--warm-up", type=int, default=3, help="seconds of load before the first")
     parser.add_argument("--connections", type=lambda text: [int(c) for c in text.split(",")], default=[64, 256])
     parser.add_argument("--profile", metavar="FOLDER", help="profile each program with perf as well")
@@ -261,11 +278,12 @@ def main():
     options = parser.parse_args()
     daemons.BIN = os.path.join(options.build, "bin")
     figures = {}
-    # A deleted topic shall leave the disk at once: a round writes some gigabytes.
-    with KafkaCluster(1, {"log.segment.delete.delay.ms": 100, "file.delete.delay.ms": 100}, jvm=FAST_JVM) as cluster:
-        for number in range(options.rounds):
-            print(f"round {number + 1}", flush=True)
-            play_round(cluster, options, figures)
+    os.environ.update(unit_environment())
+    # What was measured shall leave the disk soon: a round writes some gigabytes.
+    broker = {"log.segment.delete.delay.ms": 100, "file.delete.delay.ms": 100, "log.retention.bytes": 1 << 26,
+              "log.segment.bytes": 1 << 25, "log.retention.check.interval.ms": 5000}
+    with KafkaCluster(1, broker, jvm=FAST_JVM) as cluster:
+        play(cluster, options, figures)
     summary(figures, f"{options.rate}/s evenly")
 
 

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 /* cmocka wants its headers first */
@@ -142,6 +143,53 @@ static void depth_costs_no_stack(void **state)
     free(text);
 }
 
+/* With the scanner's list of members: the same answer in any cut of the text, also when there are too many to list. */
+static void the_list_leads_to_the_same_place(void **state)
+{
+    (void)state;
+    int listed = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bytes text = bytes_of(rows[i].text), with = {NULL, 0}, without = {NULL, 0};
+        for (size_t cut = 0; cut <= text.size; cut++) {
+            struct json_scanner s;
+            json_scanner_init(&s);
+            json_scanner_feed(&s, text.data, cut);
+            json_scanner_feed(&s, text.data + cut, text.size - cut);
+            if (!json_scanner_end(&s)) break;
+            listed += s.members.count > 0;
+            assert_int_equal(json_pointer_find_in(text, &s.members, rows[i].pointer, &with),
+                             json_pointer_find(text, rows[i].pointer, &without));
+            assert_int_equal(rows[i].found == JSON_FOUND && with.data != without.data, 0);
+            assert_int_equal(rows[i].found == JSON_FOUND && with.size != without.size, 0);
+        }
+    }
+    assert_true(listed > 100);
+}
+
+static void many_members_are_found_too(void **state)
+{
+    (void)state;
+    for (int count = JSON_MEMBERS_MAX - 1; count <= JSON_MEMBERS_MAX + 2; count++) {
+        struct buffer text;
+        struct json_scanner s;
+        struct bytes raw = {NULL, 0};
+        char pointer[32], value[32];
+        buffer_init(&text, 1 << 16);
+        for (int i = 0; i < count; i++)
+            buffer_format(&text, "%s\"k%d\":%d", i == 0 ? "{" : ",", i, i);
+        buffer_text(&text, "}");
+        json_scanner_init(&s);
+        assert_true(json_scanner_feed(&s, text.data, text.size) && json_scanner_end(&s));
+        assert_int_equal(s.members.count, count <= JSON_MEMBERS_MAX ? count : JSON_MEMBERS_MAX + 1);
+        snprintf(pointer, sizeof pointer, "/k%d", count - 1);
+        snprintf(value, sizeof value, "%d", count - 1);
+        assert_int_equal(json_pointer_find_in(buffer_view(&text), &s.members, pointer, &raw), JSON_FOUND);
+        assert_true(same(raw, value));
+        assert_int_equal(json_pointer_find_in(buffer_view(&text), &s.members, "/k", &raw), JSON_ABSENT);
+        buffer_close(&text);
+    }
+}
+
 static void pointers_are_checked(void **state)
 {
     (void)state;
@@ -159,6 +207,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_holds),
         cmocka_unit_test(depth_costs_no_stack),
+        cmocka_unit_test(the_list_leads_to_the_same_place),
+        cmocka_unit_test(many_members_are_found_too),
         cmocka_unit_test(pointers_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

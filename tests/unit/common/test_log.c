@@ -221,6 +221,72 @@ static void lines_of_threads_stay_whole(void **state)
     close(blocking[1]);
 }
 
+/* In a thread of its own, for holding is a thread's for good. */
+static void *hold_lines(void *unused)
+{
+    (void)unused;
+    log_hold();
+    log_event(LOG_INFO, "one", log_int("n", 1));
+    log_event(LOG_INFO, "two", log_int("n", 2));
+    assert_null(read_line());
+    errno = ENOENT;
+    log_flush();
+    assert_int_equal(errno, ENOENT);
+    ssize_t size = read(ends[0], line, sizeof line - 1);
+    assert_true(size > 0 && line[size - 1] == '\n');
+    line[size] = 0;
+    assert_non_null(strstr(line, "event=one n=1\ntime="));
+    assert_non_null(strstr(line, "event=two n=2\n"));
+    log_flush();
+    assert_null(read_line());
+
+    log_event(LOG_INFO, "before", log_int("n", 3));
+    log_event(LOG_ERROR, "grave", log_int("n", 4)); /* at once, and in order */
+    size = read(ends[0], line, sizeof line - 1);
+    assert_true(size > 0);
+    line[size] = 0;
+    assert_true(strstr(line, "event=before") < strstr(line, "event=grave"));
+
+    /* Whole lines in every write, never more than a pipe takes undivided, and none lost when there is no more room. */
+    enum { LINES = 1000 };
+    int lines = 0, writes = 0;
+    char wide[100];
+    memset(wide, 'x', sizeof wide);
+    for (int i = 0; i < LINES; i++) {
+        log_event(LOG_INFO, "wide", log_bytes("text", (struct bytes){(const uint8_t *)wide, sizeof wide}));
+        if (i % 200 == 0) log_flush();
+        while ((size = read(ends[0], line, sizeof line - 1)) > 0) {
+            assert_true(size <= 4096 && line[size - 1] == '\n');
+            for (ssize_t at = 0; at < size; at++)
+                lines += line[at] == '\n';
+            writes++;
+        }
+    }
+    log_flush();
+    while ((size = read(ends[0], line, sizeof line - 1)) > 0)
+        for (ssize_t at = 0; at < size; at++)
+            lines += line[at] == '\n';
+    assert_int_equal(lines, LINES);
+    assert_in_range(writes, 1, LINES / 20);
+
+    int64_t dropped = log_dropped();
+    for (int i = 0; i < 10; i++)
+        log_event(LOG_INFO, "lost", log_int("n", i));
+    log_init(LOG_INFO, LOG_LOGFMT, -1);
+    log_flush();
+    assert_int_equal(log_dropped() - dropped, 10);
+    return NULL;
+}
+
+static void held_lines_go_out_together(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    log_init(LOG_INFO, LOG_LOGFMT, ends[1]);
+    assert_int_equal(pthread_create(&thread, NULL, hold_lines, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_value_is_cut_at_1_kib),
         cmocka_unit_test(a_line_ends_at_8_kib_with_whole_fields),
         cmocka_unit_test(a_full_sink_costs_lines_not_time),
+        cmocka_unit_test(held_lines_go_out_together),
         cmocka_unit_test(lines_of_threads_stay_whole),
     };
     return cmocka_run_group_tests(tests, open_sink, close_sink);

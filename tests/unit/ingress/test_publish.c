@@ -14,7 +14,7 @@
 /* cmocka wants its headers first */
 #include <cmocka.h>
 
-enum { PRODUCE = 0, WAIT_MS = 20000, SUBJECTS = 64 };
+enum { PRODUCE = 0, WAIT_MS = 20000, SUBJECTS = 64, CLIENT_LIMIT = 1000000 };
 
 struct subject {
     int answers;
@@ -24,7 +24,7 @@ struct subject {
 struct bench {
     rd_kafka_t *rk; /* carries the cluster */
     rd_kafka_mock_cluster_t *cluster;
-    struct config_pair property;
+    struct config_pair properties[2];
     struct kafka_settings kafka;
     struct metric_def defs[METRICS];
     struct metrics *metrics;
@@ -43,6 +43,7 @@ static void answered(void *ctx, void *subject, const struct publish_report *repo
 static void turn(struct bench *b)
 {
     struct pollfd fd = {.fd = publisher_fd(b->publisher), .events = POLLIN};
+    publisher_flush(b->publisher);
     int wait = publisher_timeout_ms(b->publisher, clock_monotonic_ms());
     poll(&fd, 1, wait < 0 || wait > 50 ? 50 : wait);
     publisher_run(b->publisher, clock_monotonic_ms());
@@ -111,9 +112,11 @@ static int setup(void **state)
     b->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     b->cluster = rd_kafka_mock_cluster_new(b->rk, 1);
     rd_kafka_mock_topic_create(b->cluster, "events", 2, 1);
-    b->property.name = strdup("bootstrap_servers");
-    b->property.value = strdup(rd_kafka_mock_cluster_bootstraps(b->cluster));
-    b->kafka.properties = (struct config_map){.items = &b->property, .count = 1};
+    b->properties[0].name = strdup("bootstrap_servers");
+    b->properties[0].value = strdup(rd_kafka_mock_cluster_bootstraps(b->cluster));
+    b->properties[1].name = strdup("message_max_bytes");
+    b->properties[1].value = strdup("1000000");
+    b->kafka.properties = (struct config_map){.items = b->properties, .count = 2};
     ingress_metric_defs(b->defs);
     b->metrics = metrics_new(b->defs, METRICS);
     const struct publisher_settings settings = {
@@ -130,8 +133,10 @@ static int teardown(void **state)
     rd_kafka_mock_cluster_destroy(b->cluster);
     rd_kafka_destroy(b->rk);
     metrics_free(b->metrics);
-    free(b->property.name);
-    free(b->property.value);
+    for (size_t i = 0; i < 2; i++) {
+        free(b->properties[i].name);
+        free(b->properties[i].value);
+    }
     free(b);
     return 0;
 }
@@ -181,6 +186,37 @@ static void a_refused_record_is_told(void **state)
         wait_answer(b, 2 * i + 1, PUBLISH_ACKNOWLEDGED);
     }
     assert_int_equal(metrics_get(b->metrics, METRIC_REBUILDS), 0);
+}
+
+/* What librdkafka itself refuses is answered by the flush. */
+static void a_record_over_the_clients_limit_is_told(void **state)
+{
+    struct bench *b = *state;
+    wait_ready(b, true);
+    assert_int_equal(send_bytes(b, 0, 10, 5000), PUBLISH_STARTED);
+    assert_int_equal(send_bytes(b, 1, CLIENT_LIMIT, 5000), PUBLISH_STARTED);
+    assert_int_equal(send_bytes(b, 2, 10, 5000), PUBLISH_STARTED);
+    assert_int_equal(b->subjects[1].answers, 0);
+    publisher_flush(b->publisher);
+    assert_int_equal(b->subjects[1].answers, 1);
+    assert_int_equal(b->subjects[1].report.end, PUBLISH_OVERSIZED);
+    wait_answer(b, 0, PUBLISH_ACKNOWLEDGED);
+    wait_answer(b, 2, PUBLISH_ACKNOWLEDGED);
+    wait_nothing_outstanding(b);
+}
+
+static void who_was_never_produced_is_answered(void **state)
+{
+    struct bench *b = *state;
+    wait_ready(b, true);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(send_bytes(b, i, 10, 10000), PUBLISH_STARTED);
+    publisher_free(b->publisher); /* without a flush */
+    b->publisher = NULL;
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(b->subjects[i].answers, 1);
+        assert_int_equal(b->subjects[i].report.end, PUBLISH_FAILED);
+    }
 }
 
 static void a_late_report_touches_nothing(void **state)
@@ -307,6 +343,7 @@ static void who_waits_at_the_end_is_answered(void **state)
     rd_kafka_mock_broker_set_rtt(b->cluster, 1, 3000);
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(send_bytes(b, i, 10, 10000), PUBLISH_STARTED);
+    publisher_flush(b->publisher);
     publisher_free(b->publisher);
     b->publisher = NULL;
     for (size_t i = 0; i < 4; i++) {
@@ -323,6 +360,8 @@ int main(void)
         TEST(nothing_is_taken_before_the_brokers_are_known),
         TEST(an_acknowledged_record_has_its_place),
         TEST(a_refused_record_is_told),
+        TEST(a_record_over_the_clients_limit_is_told),
+        TEST(who_was_never_produced_is_answered),
         TEST(a_late_report_touches_nothing),
         TEST(deadlines_fall_due_in_their_own_order),
         TEST(a_full_queue_is_said_at_once),

@@ -163,8 +163,10 @@ static bool load_texts(const struct trigger_loading *l, struct verifier_secret *
 
 static void free_secrets(struct verifier_secret *secrets)
 {
-    for (size_t i = 0; i < VERIFIER_SECRETS_MAX; i++)
+    for (size_t i = 0; i < VERIFIER_SECRETS_MAX; i++) {
         secret_free(secrets[i].secret);
+        secrets[i].secret = NULL;
+    }
 }
 
 /* Their number; 0 after a problem. */

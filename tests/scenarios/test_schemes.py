@@ -1,5 +1,5 @@
-"""Every provider's signature: the published vectors through `drawbridge verify` and as HTTP requests through the ingress
-(on the mock cluster: who may come in does not depend on Kafka); what `drawbridge sign` makes comes in.
+"""Every provider's signature: the published vectors through `drawbridge verify` and as HTTP requests through the
+ingress (on the mock cluster: who may come in does not depend on Kafka); what `drawbridge sign` makes comes in.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -283,4 +283,40 @@ def test_the_signature_tells_deliveries_apart(mocked):
     records = mocked.read("events", isolation="read_uncommitted")
     ids = {r.header("ce_id"): r.header("ce_workflowid") for r in records}
     assert len(ids) == 3 and ids["1"] == ids["2"] != ids["3"]
+    ingress.stop()
+
+
+def test_the_readme_is_right_word_by_word(mocked, monkeypatch):
+    """Every trigger that README.md prints, with the commands it prints."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as text:
+        readme = text.read()
+    rows = re.findall(r"^\| .*\| `(verify = \{ scheme = \"([a-z-]+)\"; secrets = \[\"env:(\w+)\"\]; \};)` \|$", readme,
+                      flags=re.MULTILINE)
+    whole = re.search(r"^triggers = \(.*?^\);$", readme, flags=re.MULTILINE | re.DOTALL).group(0)
+    assert len(rows) == 7 and "tolerance" in whole
+    secrets = {name: STANDARD if scheme in ("gitlab-signing", "standard-webhooks") else f"secret of {name}"
+               for _, scheme, name in rows}
+    secrets["STRIPE_OLD"], home = "old secret", secrets["HOME_SECRET"]
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    listed = "".join(f'{{ agent_id = "row-{n}"; {row[0]} }},' for n, row in enumerate(rows))
+    for name, text in (("whole.cfg", whole), ("rows.cfg", f"triggers = ( {listed.rstrip(',')} );")):
+        with open(os.path.join(mocked.triggers_dir, name), "w", encoding="utf-8") as out:
+            out.write(text)
+    ingress = mocked.ingress()
+    body = b'{"type":"ping","kind":"warm"}\n'
+    for number, (_, scheme, name) in enumerate(rows):
+        headers, _ = sign(scheme, secrets[name], body, "application/json", "https://x.example")
+        assert post(ingress, f"row-{number}", headers, body) == 202, scheme
+        assert post(ingress, f"row-{number}", headers[:-1] + [(headers[-1][0], headers[-1][1] + "x")], body) == 401
+    for secret in ("STRIPE_SECRET", "STRIPE_OLD"):
+        code, out, err = tool("send", "--scheme", "stripe", "--secret", f"env:{secret}", "--agent", "billing",
+                              "--listen", f"127.0.0.1:{ingress.port}", stdin=body)
+        assert code == 0 and json.loads(out)["status"] == "triggered", err
+    path = mocked.workspace.file("home.cfg")
+    with open(path, "w", encoding="utf-8") as out:
+        words = re.search(r"verify = \{ (signature_header.*?)secrets", whole, flags=re.DOTALL).group(1)
+        out.write(f"schemes: {{ home: {{ {words} }}; }};")
+    headers, _ = sign("home", home, body, "application/json", "https://x.example", ("--schemes", path))
+    assert post(ingress, "home", headers, body) == 202
     ingress.stop()

@@ -75,7 +75,7 @@ class Outage(threading.Thread):
 
 
 def test_every_202_is_one_event_after_an_outage_under_kill_9(own_kafka, make_bridge, quick, seed):
-    rate, outage_s = (150, 10) if quick else (300, 60)
+    rate, outage_s = (100, 6) if quick else (300, 60)
     bridge = make_bridge(own_kafka)
     runs_file = bridge.workspace.file("runs")
     bridge.github_triggers(AGENTS)

@@ -20,8 +20,9 @@ SERVED = {200, 202, 429, 503}
 def server(request):
     made = []
 
-    def make(**http):
-        made.append(Server({"http": http, "publish": {"queue_max": "1MiB"}, "log": {"level": "warn"}}))
+    def make(own_kafka=False, **http):
+        made.append(Server({"http": http, "publish": {"queue_max": "1MiB"}, "log": {"level": "warn"}},
+                           own_kafka=own_kafka))
         return made[-1]
 
     yield make
@@ -29,14 +30,14 @@ def server(request):
         it.close(getattr(request.node, "went_wrong", False))
 
 
-def test_a_thousand_slow_senders_hold_nobody_up(server):
+def test_a_thousand_slow_senders_hold_nobody_up(server, quick):
     enough, limit = descriptors(4000)
     if not enough:
         pytest.skip(f"the hard limit of descriptors is {limit}, this takes 4000")
     it = server(header_timeout="2s", body_timeout="2s")
     crowds = slow_crowds(it.place, 1000)
     try:
-        report = load(it.place, 8, 300 / SLOWNESS, 5)
+        report = load(it.place, 8, 300 / SLOWNESS, 3 if quick else 5)
         assert sum(len(crowd.sockets) for crowd in crowds) > 950
         assert all(crowd.reopened > 0 for crowd in crowds), "each kind was swept"
         assert set(report["statuses"]) == {202} and report["unanswered"] == 0
@@ -67,11 +68,11 @@ def test_ten_thousand_idle_connections_are_held(server):
     wait_until(lambda: it.ingress.metric("drawbridge_ingress_connections") < 50, seconds(20), "they are gone")
 
 
-def test_twice_the_load_is_refused_in_good_order(server):
+def test_twice_the_load_is_refused_in_good_order(server, quick):
     it = server()
     pid = it.ingress.process.pid
     can = capacity(it.place, 1)
-    report, memory = overload(it.place, pid, 2 * can, 5, connections=512)
+    report, memory = overload(it.place, pid, 2 * can, 3 if quick else 5, connections=512)
     assert set(report["statuses"]) <= SERVED and report["unanswered"] == 0, report
     assert max(memory[2:]) - memory[2] < 30 * SLOWNESS, memory
     after = load(it.place, 8, 300 / SLOWNESS, 3)
@@ -79,7 +80,7 @@ def test_twice_the_load_is_refused_in_good_order(server):
 
 
 def test_brokers_that_are_too_slow_cost_a_503_and_no_memory(server):
-    it = server()
+    it = server(own_kafka=True)
     body = b'{"a":"' + b"x" * 10000 + b'"}'
     it.kafka.command("rtt 1 500")
     report, memory = overload(it.place, it.ingress.process.pid, 2000, 4, connections=512, body=body)

@@ -18,7 +18,7 @@ static bool load(struct ingress *in, const char *path, struct config_report *rep
 {
     if (!ingress_configure(in, path, report)) return false;
     in->triggers = trigger_source_load(&in->settings, in->schemes, report);
-    return in->triggers != NULL;
+    return listen_load_tls(in, report) && in->triggers != NULL;
 }
 
 static int run(struct ingress *in)
@@ -32,7 +32,7 @@ static int run(struct ingress *in)
 
 int main(int argc, char **argv)
 {
-    static struct ingress in;
+    static struct ingress in = {.notify = {.fd = -1}};
     struct daemon_program with_count = program;
     struct daemon_options options;
     struct config_report report;

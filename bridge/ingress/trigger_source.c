@@ -100,6 +100,38 @@ const struct config_option trigger_file_options[] = {
      .offset = AT(public_url),
      .default_text = "",
      .help = "in place of http.public_url"},
+    {.name = "events",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(events),
+     .default_text = "",
+     .help = "event types that are wanted, all others are ignored; '*' is any text, '!' in front: not wanted"},
+    {.name = "rate",
+     .kind = CONFIG_TEXT,
+     .offset = AT(rate),
+     .default_text = "",
+     .help = "deliveries that may come in, \"100/s\", \"6000/min\", \"50/h\"; beyond it 429; empty: no limit"},
+    {.name = "burst",
+     .kind = CONFIG_INT,
+     .offset = AT(burst),
+     .default_text = "0",
+     .min = "0",
+     .max = "1000000",
+     .help = "how many of them may come at once; 0: the rate's whole amount"},
+    {.name = "handshake",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(handshake),
+     .default_text = "",
+     .help = "kinds of handshakes that are answered besides the scheme's"},
+    {.name = "allowed_origins",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(allowed_origins),
+     .default_text = "",
+     .help = "WebHook-Request-Origin names that cloudevents-options consents to; \"*\": any"},
+    {.name = "spool",
+     .kind = CONFIG_BOOL,
+     .offset = AT(spool),
+     .default_text = "false",
+     .help = "events go to the spool while Kafka is away; not said: as spool.default says"},
 };
 const size_t trigger_file_option_count = sizeof trigger_file_options / sizeof trigger_file_options[0];
 
@@ -258,6 +290,16 @@ static bool make_texts(struct trigger_loading *l)
     return t->webhook_url && t->ce_source && (!scheme || make_identity(t, scheme));
 }
 
+static void load_spool(struct trigger_loading *l)
+{
+    char path[128];
+    struct trigger *t = l->trigger;
+    snprintf(path, sizeof path, "%s.spool", l->path);
+    bool there = l->settings->spool_directory && l->settings->spool_directory[0];
+    t->spool = there && (config_has(l->file, path) ? t->options.spool : l->settings->spool_default);
+    if (t->options.spool && !there) trigger_problem(l, "spool", "needs spool.directory in the ingress's configuration");
+}
+
 static void load_answers(struct trigger_loading *l)
 {
     struct trigger *t = l->trigger;
@@ -277,6 +319,12 @@ static void load_answers(struct trigger_loading *l)
     const char *repeats = scheme ? scheme_signature_repeats(scheme) : NULL;
     if (o->dedupe == DEDUPE_SIGNATURE && repeats)
         trigger_problem(l, "dedupe", "\"signature\" can't tell deliveries of this scheme apart: %s", repeats);
+    t->account = account_new();
+    if (!t->account) trigger_problem(l, "agent_id", "no memory");
+    struct error error;
+    for (size_t i = 0; i < trigger_policy_count; i++)
+        if (!trigger_policies[i].make(t, l, &error))
+            trigger_problem(l, trigger_policies[i].option, "%s", error.text);
 }
 
 /* ---- files ---- */
@@ -297,6 +345,7 @@ static struct trigger *load_trigger(struct trigger_loading *l)
         trigger_verify_load(l);
         load_source(l);
         load_answers(l);
+        load_spool(l);
         if (!make_texts(l)) trigger_problem(l, "agent_id", "no memory");
         if (!buffer_ok(&l->trigger->trigger_json) || l->trigger->trigger_json.size > JSON_MAX / 2)
             trigger_problem(l, "metadata", "is over %d KiB", JSON_MAX / 2048);

@@ -20,6 +20,8 @@ void trigger_unref(struct trigger *t)
     free(t->webhook_url);
     buffer_close(&t->trigger_json);
     buffer_close(&t->info_json);
+    secret_free(t->hub_token);
+    account_unref(t->account);
     for (size_t i = 0; i < t->identity_count; i++)
         free(t->identity[i].record_name);
     free(t->identity);
@@ -99,6 +101,17 @@ const struct trigger *trigger_set_next(const struct trigger_set *set, size_t *cu
         if (t) return t;
     }
     return NULL;
+}
+
+void trigger_set_inherit(struct trigger_set *set, const struct trigger_set *before)
+{
+    for (size_t i = 0; i < set->size; i++) {
+        struct trigger *t = set->slots[i];
+        const struct trigger *old = t ? trigger_set_find(before, bytes_of(t->options.agent_id)) : NULL;
+        if (!old || old->account == t->account) continue;
+        account_unref(t->account);
+        t->account = account_ref(old->account);
+    }
 }
 
 struct trigger_set *trigger_set_ref(struct trigger_set *set)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct trigger_settings {
-    const char *key_file, *scheme, *secret, *description, *event_source, *url, *name;
+    const char *key_file, *scheme, *secret, *description, *event_source, *url, *name, *verify_token;
     struct cli_list allowed_ips, metadata, assignments;
     int64_t overlap_ms;
     bool replace;
@@ -36,6 +36,11 @@ static const struct cli_option options[] = {
      FIELD(secret),
      .argument = "REF",
      .help = "add, rotate: the secret, as env:NAME or file:PATH; without it one is made and shown once"},
+    {.name = "verify-token",
+     .kind = CLI_TEXT,
+     FIELD(verify_token),
+     .argument = "REF",
+     .help = "add, set: what Meta's subscription presents, as env:NAME or file:PATH"},
     {.name = "description",
      .letter = 'd',
      .kind = CLI_TEXT,
@@ -194,6 +199,11 @@ static bool apply_options(struct work *w, struct error *error)
     if (s->event_source != NULL && !draft_text(&w->draft, "event_source", s->event_source, error)) return false;
     if (s->allowed_ips.count > 0 && !draft_texts(&w->draft, "allowed_ips", &s->allowed_ips, error)) return false;
     if (s->metadata.count > 0 && !metadata_set(w, error)) return false;
+    if (s->verify_token != NULL) {
+        struct secret *token = secret_resolve(bytes_of(s->verify_token), false, error);
+        if (token == NULL) return error_context(error, "--verify-token");
+        draft_set_token(&w->draft, token);
+    }
     for (size_t i = 0; i < s->assignments.count; i++)
         if (!draft_assign(&w->draft, s->assignments.items[i], error)) return false;
     return true;

@@ -5,18 +5,21 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import json
+import os
 import re
 import threading
 import time
 import uuid
 
+import jsonschema
 import pytest
+import yaml
 
-from daemons import Bridge, github_trigger, wait_log
+from daemons import SECRET, Bridge, github_trigger, wait_log
 from mock import MockKafka
-from process import wait_until
+from process import ROOT, wait_until
 from records import assert_valid, headers_of
-from sender import Connection, workflow_id
+from sender import Connection, github_headers, workflow_id
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 JSON = {"Content-Type": "application/json"}
@@ -214,6 +217,35 @@ def test_without_one_or_with_a_bad_one_a_trace_is_begun(gate):
         assert "tracestate" not in found
         wait_log(gate.ingress, f"trace_id={found['traceparent'][3:35]}")
     assert len(traces) == 2
+
+
+# ---- what is published about it ----
+
+def test_answers_are_those_of_the_openapi_document(gate):
+    with open(os.path.join(ROOT, "schemas", "openapi.yaml"), encoding="utf-8") as text:
+        document = yaml.safe_load(text)
+    (path, operations), = document["paths"].items()
+    assert gate.ingress.path("a") == gate.ingress.prefix + path.replace("{agent_id}", "a")
+    signed = github_headers(SECRET, b"{}", "openapi-1")
+    seen = set()
+    for method, agent, headers, name in [
+            ("POST", "open", JSON, "Triggered"), ("POST", "filtered", {**signed, "X-GitHub-Event": "star"}, "Ignored"),
+            ("GET", "open", {}, "WebhookInfo"), ("GET", "nobody", {}, "Detail"), ("POST", "filtered", JSON, "Detail"),
+            ("POST", "open", {"Content-Type": "text/html"}, "Detail"), ("POST", "nobody", JSON, "Detail"),
+            ("POST", "events", {**BINARY, "ce-id": ""}, "Detail"), ("OPTIONS", "open", {}, None),
+            ("OPTIONS", "open", {"WebHook-Request-Origin": "a.example"}, "Detail"), ("HEAD", "open", {}, None)]:
+        connection = Connection(gate.ingress)
+        status, _, content = connection.request(method, gate.ingress.path(agent), b"{}" if method == "POST" else None,
+                                                headers)
+        connection.close()
+        assert str(status) in operations[method.lower()]["responses"], (method, agent, status)
+        seen.add(status)
+        if name is None:
+            assert content == b""
+            continue
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema.Draft202012Validator(schema).validate(json.loads(content))
+    assert seen == {200, 202, 204, 400, 401, 404, 405, 415}
 
 
 # ---- all together ----

@@ -31,7 +31,7 @@ static enum walk walk_line(struct bytes line, const struct network *proxies, siz
         const uint8_t *comma = line.size ? memrchr(line.data, ',', line.size) : NULL;
         size_t begin = comma ? (size_t)(comma - line.data) + 1 : 0;
         struct bytes entry = trim((struct bytes){line.data + begin, line.size - begin});
-        if (!address_parse_with_port(entry, peer)) return WALK_MALFORMED;
+        if (!address_parse_with_port(entry, peer) || address_is_none(peer)) return WALK_MALFORMED;
         if (!contains(proxies, proxy_count, peer)) return WALK_FOUND;
         if (!comma) return WALK_GOES_ON;
         line.size = begin - 1;

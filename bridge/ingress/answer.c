@@ -74,6 +74,9 @@ static const struct metric_def other_metrics[] = {
     {"drawbridge_ingress_trigger_reload_failures_total", NULL, METRIC_COUNTER, "reloads refused for a problem"},
     {"drawbridge_ingress_triggers", NULL, METRIC_GAUGE, "triggers served"},
     {"drawbridge_ingress_ready", NULL, METRIC_GAUGE, "1 when deliveries are accepted"},
+    {"drawbridge_ingress_tls_certificate_expiry_seconds", NULL, METRIC_GAUGE,
+     "when the certificate in use ends to be valid, in seconds since 1970; 0 without TLS"},
+    {"drawbridge_ingress_tls_reload_failures_total", NULL, METRIC_COUNTER, "certificates refused at a reload"},
     {"drawbridge_ingress_log_dropped_total", NULL, METRIC_COUNTER, "log lines dropped because stderr would block"},
 };
 _Static_assert(sizeof other_metrics / sizeof other_metrics[0] == METRICS - METRIC_MALFORMED, "a row for each metric");

@@ -24,6 +24,7 @@
 #include "kafka.h"
 #include "manage.h"
 #include "metrics.h"
+#include "notify.h"
 #include "record.h"
 #include "scheme.h"
 #include "text.h"
@@ -33,6 +34,10 @@
 
 struct settings {
     char *listen, *prefix, *public_url;
+    bool reuse_port;
+    char *socket_mode_text, *socket_group;
+    char *tls_certificate, *tls_key; /* "": plain HTTP */
+    char *user;
     struct config_list trusted_proxies;
     int64_t body_max, inflight_body_max, requests_max, connections_max;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
@@ -46,6 +51,7 @@ struct settings {
     /* Derived. */
     struct network *proxies; /* trusted_proxies */
     size_t proxy_count;
+    mode_t socket_mode;
     bool loopback; /* `listen` is reachable from this machine only, and no proxy is trusted */
 };
 extern const struct config_option settings_options[];
@@ -301,6 +307,8 @@ enum metric {
     METRIC_RELOAD_FAILURES,
     METRIC_TRIGGERS,
     METRIC_READY,
+    METRIC_TLS_EXPIRY,
+    METRIC_TLS_RELOAD_FAILURES,
     METRIC_LOG_DROPPED,
     METRICS,
 };
@@ -482,6 +490,15 @@ struct http_reply handshake_reply(struct request *r);
 enum outcome handshake_get(struct request *r);
 enum outcome handshake_options(struct request *r);
 
+/* ---- listen.c: the senders' listener: its socket, its certificate, and root given up ---- */
+
+/* Reads the certificate and its key, if any are configured; a problem goes to the report. */
+bool listen_load_tls(struct ingress *in, struct config_report *report);
+/* Listens.  Then, if so configured, becomes an ordinary user; so before any thread. */
+bool listen_open(struct ingress *in, struct error *error);
+/* Reads certificate and key again; a problem changes nothing and is logged. */
+void listen_reload(struct ingress *in);
+
 /* ---- loop.c: the one epoll ---- */
 
 enum { SPARES_MAX = 64 };
@@ -496,7 +513,9 @@ struct ingress {
     struct trigger_set *triggers;
     struct metric_def metric_defs[METRICS];
     struct metrics *metrics;
+    struct tls_identity *tls; /* NULL: plain HTTP */
     struct http_server *server;
+    struct notify notify;
     struct manage *manage;
     struct publisher *publisher;
     struct http_reply replies[OUTCOMES]; /* the constant ones */
@@ -523,7 +542,7 @@ bool ingress_open(struct ingress *in, struct error *error);
 void ingress_close(struct ingress *in);
 /* Serves until SIGTERM or SIGINT, then drains; returns an exit code (enum daemon_exit). */
 int ingress_run(struct ingress *in);
-/* Reads the triggers again; a problem changes nothing and is logged. */
+/* Reads triggers and certificate again; a problem changes nothing and is logged. */
 void ingress_reload(struct ingress *in);
 /* `size` random bytes, drawn from the kernel in batches. */
 void ingress_random(struct ingress *in, void *out, size_t size);

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "ingress.h"
 #include "log.h"
+#include "tls.h"
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
@@ -99,24 +100,6 @@ static bool open_publisher(struct ingress *in, struct error *error)
     return in->publisher ? true : error_context(error, "kafka");
 }
 
-static bool open_server(struct ingress *in, struct error *error)
-{
-    const struct settings *s = &in->settings;
-    const struct http_server_settings settings = {.listen = s->listen,
-                                                  .connections_max = s->connections_max,
-                                                  .header_timeout_ms = s->header_timeout_ms,
-                                                  .body_timeout_ms = s->body_timeout_ms,
-                                                  .idle_timeout_ms = s->idle_timeout_ms};
-    const struct http_app app = {.ctx = in,
-                                 .head = webhook_head,
-                                 .body = webhook_body,
-                                 .complete = webhook_complete,
-                                 .done = webhook_done,
-                                 .malformed = webhook_malformed};
-    in->server = http_server_new(&settings, &app, error);
-    return in->server ? true : error_context(error, "http");
-}
-
 static bool open_manage(struct ingress *in, struct error *error)
 {
     const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .more = write_more, .ctx = in};
@@ -132,7 +115,10 @@ bool ingress_open(struct ingress *in, struct error *error)
     ingress_metric_defs(in->metric_defs);
     in->metrics = metrics_new(in->metric_defs, METRICS);
     if (!in->metrics) return error_set(error, ERROR_MEMORY, "no memory for the metrics");
-    return answers_open(in, error) && open_publisher(in, error) && open_manage(in, error) && open_server(in, error);
+    /* Both sockets first, for they may need root; the publisher has threads, so it comes when root is given up.  Nobody
+     * is served before the loop runs. */
+    return notify_open(&in->notify, getpid(), error) && answers_open(in, error) && open_manage(in, error) &&
+           listen_open(in, error) && open_publisher(in, error);
 }
 
 void ingress_close(struct ingress *in)
@@ -143,6 +129,8 @@ void ingress_close(struct ingress *in)
         http_server_run(in->server, clock_monotonic_ms());
     http_server_free(in->server);
     manage_stop(in->manage);
+    tls_identity_unref(in->tls);
+    notify_close(&in->notify);
     webhook_close(in);
     answers_close(in);
     metrics_free(in->metrics);
@@ -166,7 +154,7 @@ static void log_problems(const struct config_report *report)
     }
 }
 
-void ingress_reload(struct ingress *in)
+static void reload_triggers(struct ingress *in)
 {
     struct config_report report;
     config_report_init(&report);
@@ -184,6 +172,14 @@ void ingress_reload(struct ingress *in)
         log_event(LOG_ERROR, "triggers kept as they were", log_int("problems", report.problems));
     }
     config_report_close(&report);
+}
+
+void ingress_reload(struct ingress *in)
+{
+    notify_reloading(&in->notify, clock_monotonic_us());
+    reload_triggers(in);
+    listen_reload(in);
+    notify_ready(&in->notify);
 }
 
 /* ---- the loop ---- */
@@ -214,6 +210,7 @@ static void begin_drain(struct loop *l)
     struct ingress *in = l->in;
     http_server_quiesce(in->server); /* what was sent before the signal is a delivery like any other */
     in->draining = true;
+    notify_stopping(&in->notify);
     l->drain_until_ms = clock_monotonic_ms() + in->settings.drain_ms;
     log_event(LOG_INFO, "draining", log_int("requests", http_server_requests(in->server)),
               log_int("events", (int64_t)publisher_outstanding(in->publisher)));
@@ -241,6 +238,7 @@ static int wait_ms(const struct loop *l)
     int64_t now_ms = clock_monotonic_ms();
     int wait = sooner(http_server_timeout_ms(in->server, now_ms), publisher_timeout_ms(in->publisher, now_ms));
     wait = sooner(wait, manage_timeout_ms(in->manage));
+    wait = sooner(wait, notify_timeout_ms(&in->notify, now_ms));
     if (in->draining) wait = sooner(wait, l->drain_until_ms > now_ms ? (int)(l->drain_until_ms - now_ms) : 0);
     return wait;
 }
@@ -264,6 +262,7 @@ static void turn(struct loop *l)
     http_server_run(in->server, now_ms);
     publisher_flush(in->publisher);
     if (manage) manage_run(in->manage);
+    notify_ping(&in->notify, now_ms);
 }
 
 static bool drained(const struct loop *l)
@@ -313,6 +312,7 @@ int ingress_run(struct ingress *in)
                   log_int("port", http_server_port(in->server)), log_int("manage_port", manage_port(in->manage)),
                   log_int("triggers", (int64_t)trigger_set_count(in->triggers)),
                   log_text("version", DRAWBRIDGE_VERSION));
+        notify_ready(&in->notify);
         code = serve(&l);
     } else {
         log_event(LOG_ERROR, "loop", log_text("error", error.text));

@@ -35,7 +35,7 @@ static bool load(struct ingress *in, const char *path, struct config_report *rep
     }
     if (!load_scheme_file(in, report)) return false;
     in->triggers = trigger_source_load(&in->settings, in->schemes, report);
-    return in->triggers != NULL;
+    return listen_load_tls(in, report) && in->triggers != NULL;
 }
 
 static int run(struct ingress *in)
@@ -49,7 +49,7 @@ static int run(struct ingress *in)
 
 int main(int argc, char **argv)
 {
-    static struct ingress in;
+    static struct ingress in = {.notify = {.fd = -1}};
     struct daemon_program with_count = program;
     struct daemon_options options;
     struct config_report report;

@@ -1,9 +1,9 @@
 /* settings.c: the options of drawbridge-ingress and what follows from them.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ingress.h"
+#include "listener.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define AT(field) offsetof(struct settings, field)
 
@@ -12,7 +12,34 @@ const struct config_option settings_options[] = {
      .kind = CONFIG_TEXT,
      .offset = AT(listen),
      .default_text = "127.0.0.1:8080",
-     .help = "address and port for the senders; [::]:8080 listens on IPv4 too"},
+     .help = "address and port for the senders ([::]:8080 listens on IPv4 too), unix:/path of a socket, or systemd "
+             "(systemd:NAME) for the one that a socket unit hands over"},
+    {.name = "http.reuse_port",
+     .kind = CONFIG_BOOL,
+     .offset = AT(reuse_port),
+     .default_text = "false",
+     .help = "SO_REUSEPORT: several ingresses on this address, the kernel shares connections out among them"},
+    {.name = "http.socket_mode",
+     .kind = CONFIG_TEXT,
+     .offset = AT(socket_mode_text),
+     .default_text = "0660",
+     .help = "mode of the Unix socket's file, in octal; who may write to it may connect"},
+    {.name = "http.socket_group",
+     .kind = CONFIG_TEXT,
+     .offset = AT(socket_group),
+     .default_text = "",
+     .help = "group of the Unix socket's file, such as that of the proxy in front; empty: our own"},
+    {.name = "http.tls_certificate",
+     .kind = CONFIG_TEXT,
+     .offset = AT(tls_certificate),
+     .default_text = "",
+     .help = "PEM file, the chain with the leaf first; with tls_key it switches TLS (1.2 and 1.3) on; read again on "
+             "SIGHUP"},
+    {.name = "http.tls_key",
+     .kind = CONFIG_TEXT,
+     .offset = AT(tls_key),
+     .default_text = "",
+     .help = "PEM file with the certificate's key: of mode 0600 or 0400, or 0440 and root's; read again on SIGHUP"},
     {.name = "http.prefix",
      .kind = CONFIG_TEXT,
      .offset = AT(prefix),
@@ -27,7 +54,7 @@ const struct config_option settings_options[] = {
      .kind = CONFIG_TEXT_LIST,
      .offset = AT(trusted_proxies),
      .default_text = "",
-     .help = "addresses or networks whose X-Forwarded-For counts"},
+     .help = "addresses or networks whose X-Forwarded-For counts; unix: whoever connects to our Unix socket"},
     {.name = "http.body_max",
      .kind = CONFIG_SIZE,
      .offset = AT(body_max),
@@ -130,6 +157,11 @@ const struct config_option settings_options[] = {
      .default_text = "logfmt",
      .choices = "logfmt|json",
      .help = "one line for each event, on stderr"},
+    {.name = "user",
+     .kind = CONFIG_TEXT,
+     .offset = AT(user),
+     .default_text = "",
+     .help = "started as root, it becomes this user once it listens; empty: it stays what it is"},
     {.name = "drain",
      .kind = CONFIG_DURATION,
      .offset = AT(drain_ms),
@@ -145,7 +177,9 @@ static void derive_proxies(struct settings *s, struct config_file *f, struct con
     struct error error;
     s->proxies = calloc(s->trusted_proxies.count + 1, sizeof *s->proxies);
     for (size_t i = 0; s->proxies && i < s->trusted_proxies.count; i++) {
-        if (network_parse(bytes_of(s->trusted_proxies.items[i]), &s->proxies[s->proxy_count], &error))
+        if (strcmp(s->trusted_proxies.items[i], "unix") == 0)
+            s->proxies[s->proxy_count++] = (struct network){.prefix = 128}; /* no address: see address.h */
+        else if (network_parse(bytes_of(s->trusted_proxies.items[i]), &s->proxies[s->proxy_count], &error))
             s->proxy_count++;
         else
             config_report_add(report, config_name(f), config_line(f, "http.trusted_proxies"),
@@ -153,17 +187,42 @@ static void derive_proxies(struct settings *s, struct config_file *f, struct con
     }
 }
 
-static void check_listen(const char *option, const char *text, struct config_file *f, struct config_report *report,
-                         bool *loopback)
+static void check_listen(const char *option, const char *text, struct config_file *f, struct config_report *report)
 {
-    struct sockaddr_storage socket_address;
-    struct address address;
-    unsigned size;
     struct error error;
-    if (!address_parse_listen(text, &socket_address, &size, &error))
+    if (!listener_check(text, &error))
         config_report_add(report, config_name(f), config_line(f, option), "%s: %s", option, error.text);
-    else if (loopback && address_from_socket((const struct sockaddr *)&socket_address, &address))
-        *loopback = address_is_loopback(&address);
+}
+
+/* Three or four octal digits. */
+static bool parse_mode(const char *text, mode_t *mode)
+{
+    size_t size = strlen(text);
+    *mode = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] < '0' || text[i] > '7') return false;
+        *mode = (mode_t)(*mode * 8 + (mode_t)(text[i] - '0'));
+    }
+    return (size == 3 || size == 4) && *mode <= 0777;
+}
+
+static void check_listener(struct settings *s, struct config_file *f, struct config_report *report)
+{
+    check_listen("http.listen", s->listen, f, report);
+    check_listen("manage.listen", s->manage_listen, f, report);
+    /* A proxy on this machine lets the world in. */
+    s->loopback = listener_is_local(s->listen) && s->proxy_count == 0;
+    if (!parse_mode(s->socket_mode_text, &s->socket_mode))
+        config_report_add(report, config_name(f), config_line(f, "http.socket_mode"),
+                          "http.socket_mode: '%s' is not an octal mode such as 0660", s->socket_mode_text);
+    if (s->reuse_port && (listener_is_unix(s->listen) || listener_is_handed_over(s->listen)))
+        config_report_add(report, config_name(f), config_line(f, "http.reuse_port"),
+                          "http.reuse_port is for an address and port; a socket unit has ReusePort=, and a Unix socket "
+                          "belongs to one process");
+    if ((s->tls_certificate[0] == 0) != (s->tls_key[0] == 0))
+        config_report_add(report, config_name(f),
+                          config_line(f, s->tls_key[0] ? "http.tls_key" : "http.tls_certificate"),
+                          "http.tls_certificate and http.tls_key go together; one of them is missing");
 }
 
 bool settings_public_url(char *url)
@@ -196,9 +255,7 @@ bool settings_load(struct settings *s, const char *path, struct config_report *r
     if (!f) return false;
     config_load(f, "", settings_options, settings_option_count, s, report);
     derive_proxies(s, f, report);
-    check_listen("http.listen", s->listen, f, report, &s->loopback);
-    if (s->proxy_count > 0) s->loopback = false; /* a proxy on this machine lets the world in */
-    check_listen("manage.listen", s->manage_listen, f, report, NULL);
+    check_listener(s, f, report);
     check_texts(s, f, report);
     if (s->inflight_body_max < s->body_max)
         config_report_add(report, config_name(f), config_line(f, "http.inflight_body_max"),

@@ -316,7 +316,7 @@ void webhook_head(void *ctx, struct http_request *http)
         return;
     }
     http_request_set_user(http, r);
-    address_from_socket(http_request_peer(http), &r->peer);
+    if (!address_from_socket(http_request_peer(http), &r->peer)) r->peer = (struct address){0};
     r->outcome = take_steps(r, head_steps, sizeof head_steps / sizeof head_steps[0]);
     if (r->outcome == OUTCOME_NONE) return;
     r->delivery = false;

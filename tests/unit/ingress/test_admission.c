@@ -73,6 +73,35 @@ static void the_peer_is_the_first_untrusted_from_the_right(void **state)
     }
 }
 
+/* A Unix socket's peer: no address, unless it is a trusted proxy and says for whom it speaks. */
+static void a_unix_peer_speaks_only_when_trusted(void **state)
+{
+    static const struct {
+        bool trusted;
+        const char *line, *peer;
+    } rows[] = {
+        {false, NULL, "unix"},
+        {false, "198.51.100.1", "unix"},
+        {true, NULL, "unix"},
+        {true, "198.51.100.1", "198.51.100.1"},
+        {true, "198.51.100.1, 10.0.0.2", "198.51.100.1"},
+        {true, "::", "malformed"},
+        {true, "198.51.100.1, ::", "malformed"},
+        {true, "unix", "malformed"},
+    };
+    const struct network proxies[] = {network("10.0.0.0/8"), {.prefix = 128}};
+    const struct address none = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct http_header header = {bytes_of("X-Forwarded-For"), bytes_of(rows[i].line ? rows[i].line : "")};
+        struct http_head head = {.headers = &header, .header_count = rows[i].line ? 1 : 0};
+        struct address peer;
+        char text[ADDRESS_TEXT_SIZE] = "malformed";
+        if (admission_peer(&none, &head, proxies, rows[i].trusted ? 2 : 1, &peer)) address_format(&peer, text);
+        if (strcmp(text, rows[i].peer) != 0) fail_msg("row %zu: %s", i, text);
+    }
+}
+
 /* ---- the source ---- */
 
 static const struct source_row {
@@ -243,6 +272,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_peer_is_the_first_untrusted_from_the_right),
+        cmocka_unit_test(a_unix_peer_speaks_only_when_trusted),
         cmocka_unit_test(the_source_follows_the_published_rules),
         cmocka_unit_test(media_types_match_whole_or_by_star),
         cmocka_unit_test(an_event_is_wanted_by_its_type),

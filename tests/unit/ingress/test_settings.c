@@ -32,10 +32,10 @@ static void a_trusted_proxy_makes_loopback_reachable(void **state)
         const char *http;
         bool loopback;
     } rows[] = {
-        {"listen = \"127.0.0.1:0\";", true},
-        {"listen = \"[::1]:0\";", true},
-        {"listen = \"0.0.0.0:0\";", false},
-        {"listen = \"127.0.0.1:0\"; trusted_proxies = [\"127.0.0.1\"];", false},
+        {"listen = \"127.0.0.1:0\";", true}, {"listen = \"[::1]:0\";", true},
+        {"listen = \"0.0.0.0:0\";", false},  {"listen = \"127.0.0.1:0\"; trusted_proxies = [\"127.0.0.1\"];", false},
+        {"listen = \"unix:/run/x\";", true}, {"listen = \"unix:/run/x\"; trusted_proxies = [\"unix\"];", false},
+        {"listen = \"systemd\";", false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -44,6 +44,32 @@ static void a_trusted_proxy_makes_loopback_reachable(void **state)
         if (s.loopback != rows[i].loopback) fail_msg("%s", rows[i].http);
         settings_close(&s);
     }
+}
+
+static void listeners_that_contradict_themselves(void **state)
+{
+    static const char *const rows[] = {
+        "tls_certificate = \"/a\";",
+        "tls_key = \"/a\";",
+        "listen = \"unix:/run/x\"; reuse_port = true;",
+        "listen = \"systemd\"; reuse_port = true;",
+        "listen = \"unix:/run/x\"; socket_mode = \"66\";",
+        "listen = \"unix:/run/x\"; socket_mode = \"0888\";",
+        "listen = \"unix:/run/x\"; socket_mode = \"4755\";",
+        "listen = \"unix:x\";",
+        "listen = \"nowhere\";",
+    };
+    struct settings s;
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (load(rows[i], &s)) fail_msg("%s", rows[i]);
+        settings_close(&s);
+    }
+    assert_true(load("listen = \"unix:/run/x\"; socket_mode = \"640\";", &s));
+    assert_int_equal(s.socket_mode, 0640);
+    settings_close(&s);
+    assert_true(load("listen = \"127.0.0.1:80\"; reuse_port = true; tls_certificate = \"/a\"; tls_key = \"/b\";", &s));
+    settings_close(&s);
 }
 
 static void a_public_url_is_a_url_without_a_slash_at_its_end(void **state)
@@ -61,6 +87,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trusted_proxy_makes_loopback_reachable),
+        cmocka_unit_test(listeners_that_contradict_themselves),
         cmocka_unit_test(a_public_url_is_a_url_without_a_slash_at_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

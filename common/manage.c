@@ -100,7 +100,7 @@ struct manage *manage_start(const char *listen, const struct metrics *metrics, s
     m->metrics = metrics;
     m->hooks = hooks;
     buffer_init(&m->text, TEXT_MAX);
-    const struct http_server_settings settings = {.listen = listen,
+    const struct http_server_settings settings = {.listener = {.listen = listen},
                                                   .connections_max = CONNECTIONS_MAX,
                                                   .header_timeout_ms = TIMEOUT_MS,
                                                   .body_timeout_ms = TIMEOUT_MS,

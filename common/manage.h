@@ -10,7 +10,7 @@ struct manage_hooks {
     bool (*ready)(void *ctx, struct buffer *text);
     /* Refreshes gauges right before /metrics is written; may be NULL. */
     void (*refresh)(void *ctx);
-    /* Appends rows behind those of the table; may be NULL. */
+    /* Appends to /metrics what no table can hold, in the same format; may be NULL. */
     void (*more)(void *ctx, struct buffer *out);
     void *ctx;
 };

@@ -3,9 +3,11 @@
 #include "clock.h"
 #include "ingress.h"
 #include "log.h"
+#include "tls.h"
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -48,11 +50,21 @@ static bool is_ready(void *ctx, struct buffer *text)
         buffer_text(text, "shutting down");
         return false;
     }
+    if (in->topic && !trigger_topic_converged(in->topic, &why)) {
+        buffer_text(text, why);
+        return false;
+    }
     bool kafka = publisher_ready(in->publisher, &why), ready = kafka || (in->spool && spool_ready(in->spool));
     if (ready && in->spool) buffer_text(text, "ready; ");
     if (!kafka) buffer_format(text, "Kafka is away (%s)%s", why, in->spool ? "; " : "");
     if (in->spool) spool_describe(in->spool, text);
     return ready;
+}
+
+static bool is_serving(const struct ingress *in)
+{
+    bool takes = publisher_ready(in->publisher, NULL) || (in->spool && spool_ready(in->spool));
+    return takes && !in->draining && (!in->topic || trigger_topic_converged(in->topic, NULL));
 }
 
 static void refresh(void *ctx)
@@ -68,8 +80,7 @@ static void refresh(void *ctx)
         {METRIC_BODY_BYTES, in->body_bytes},
         {METRIC_CONNECTIONS, http_server_connections(in->server)},
         {METRIC_TRIGGERS, (int64_t)trigger_set_count(in->triggers)},
-        {METRIC_READY,
-         !in->draining && (publisher_ready(in->publisher, NULL) || (in->spool && spool_ready(in->spool)))},
+        {METRIC_READY, is_serving(in)},
     };
     for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
         metrics_set(in->metrics, gauges[i].metric, gauges[i].value);
@@ -80,10 +91,11 @@ static void refresh(void *ctx)
     metrics_add(in->metrics, METRIC_LOG_DROPPED, log_dropped() - metrics_get(in->metrics, METRIC_LOG_DROPPED));
 }
 
-static void write_secret_uses(void *ctx, struct buffer *out)
+static void write_more(void *ctx, struct buffer *out)
 {
     const struct ingress *in = ctx;
     secret_use_write(in->triggers, out);
+    account_write_metrics(&in->strangers, in->triggers, out);
 }
 
 /* ---- build and tear down ---- */
@@ -116,29 +128,18 @@ static bool open_publisher(struct ingress *in, struct error *error)
     return true;
 }
 
-static bool open_server(struct ingress *in, struct error *error)
-{
-    const struct settings *s = &in->settings;
-    const struct http_server_settings settings = {.listen = s->listen,
-                                                  .connections_max = s->connections_max,
-                                                  .header_timeout_ms = s->header_timeout_ms,
-                                                  .body_timeout_ms = s->body_timeout_ms,
-                                                  .idle_timeout_ms = s->idle_timeout_ms};
-    const struct http_app app = {.ctx = in,
-                                 .head = webhook_head,
-                                 .body = webhook_body,
-                                 .complete = webhook_complete,
-                                 .done = webhook_done,
-                                 .malformed = webhook_malformed};
-    in->server = http_server_new(&settings, &app, error);
-    return in->server ? true : error_context(error, "http");
-}
-
 static bool open_manage(struct ingress *in, struct error *error)
 {
-    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .more = write_secret_uses, .ctx = in};
+    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .more = write_more, .ctx = in};
     in->manage = manage_start(in->settings.manage_listen, in->metrics, hooks, error);
     return in->manage != NULL;
+}
+
+static bool open_topic(struct ingress *in, struct error *error)
+{
+    if (!in->settings.trigger_topic[0]) return true;
+    in->topic = trigger_topic_new(&in->settings, in->schemes, in->metrics, error);
+    return in->topic ? true : error_context(error, "triggers.topic");
 }
 
 bool ingress_open(struct ingress *in, struct error *error)
@@ -149,8 +150,11 @@ bool ingress_open(struct ingress *in, struct error *error)
     ingress_metric_defs(in->metric_defs);
     in->metrics = metrics_new(in->metric_defs, METRICS);
     if (!in->metrics) return error_set(error, ERROR_MEMORY, "no memory for the metrics");
-    return answers_open(in, error) && open_spool(in, error) && open_publisher(in, error) && open_manage(in, error) &&
-           open_server(in, error);
+    in->directory = trigger_set_ref(in->triggers);
+    /* Both sockets first, for they may need root; the publisher has threads, so it comes when root is given up.  Nobody
+     * is served before the loop runs. */
+    return notify_open(&in->notify, getpid(), error) && answers_open(in, error) && open_manage(in, error) &&
+           listen_open(in, error) && open_spool(in, error) && open_publisher(in, error) && open_topic(in, error);
 }
 
 void ingress_close(struct ingress *in)
@@ -163,10 +167,15 @@ void ingress_close(struct ingress *in)
         http_server_run(in->server, clock_monotonic_ms());
     http_server_free(in->server);
     manage_stop(in->manage);
+    tls_identity_unref(in->tls);
+    notify_close(&in->notify);
     webhook_close(in);
     answers_close(in);
+    trigger_topic_free(in->topic);
     metrics_free(in->metrics);
     trigger_set_unref(in->triggers);
+    free(in->strangers.denials);
+    trigger_set_unref(in->directory);
     scheme_set_free(in->schemes);
     settings_close(&in->settings);
     log_flush();
@@ -185,23 +194,56 @@ static void log_problems(const struct config_report *report)
     }
 }
 
-void ingress_reload(struct ingress *in)
+/* The directory's triggers and the topic's, as one new snapshot; without memory the old one stays. */
+static void serve_triggers(struct ingress *in)
+{
+    struct trigger_set *all =
+        in->topic ? trigger_topic_merge(in->topic, in->directory) : trigger_set_ref(in->directory);
+    if (!all) {
+        log_event(LOG_ERROR, "triggers kept as they were", log_text("problem", "no memory for the triggers"));
+        return;
+    }
+    secret_use_carry(in->triggers, all);
+    trigger_set_inherit(all, in->triggers);
+    trigger_set_unref(in->triggers);
+    in->triggers = all;
+}
+
+static void reload_keys(struct ingress *in, struct config_report *report)
+{
+    struct error error;
+    if (settings_load_keys(&in->settings, &error)) return;
+    config_report_add(report, in->settings.key_file, 0, "%s", error.text);
+}
+
+static void reload_triggers(struct ingress *in)
 {
     struct config_report report;
     config_report_init(&report);
+    reload_keys(in, &report);
     struct trigger_set *fresh = trigger_source_load(&in->settings, in->schemes, &report);
-    if (fresh) {
-        secret_use_carry(in->triggers, fresh);
-        trigger_set_unref(in->triggers);
-        in->triggers = fresh;
+    if (in->topic) trigger_topic_again(in->topic, clock_monotonic_ms());
+    if (fresh && report.problems == 0) {
+        trigger_set_unref(in->directory);
+        in->directory = fresh;
+        serve_triggers(in);
         metrics_add(in->metrics, METRIC_RELOADS, 1);
         log_event(LOG_INFO, "triggers reloaded", log_int("count", (int64_t)trigger_set_count(fresh)));
     } else {
+        trigger_set_unref(fresh);
         metrics_add(in->metrics, METRIC_RELOAD_FAILURES, 1);
         log_problems(&report);
         log_event(LOG_ERROR, "triggers kept as they were", log_int("problems", report.problems));
     }
     config_report_close(&report);
+}
+
+void ingress_reload(struct ingress *in)
+{
+    notify_reloading(&in->notify, clock_monotonic_us());
+    reload_triggers(in);
+    listen_reload(in);
+    notify_ready(&in->notify);
 }
 
 /* ---- the loop ---- */
@@ -219,7 +261,8 @@ static bool loop_open(struct loop *l, struct error *error)
     l->signal_fd = daemon_signal_fd(error);
     return l->signal_fd >= 0 && watch(l, l->signal_fd, error) && watch(l, http_server_fd(l->in->server), error) &&
            watch(l, manage_fd(l->in->manage), error) && watch(l, publisher_fd(l->in->publisher), error) &&
-           (!l->in->spool || watch(l, spool_fd(l->in->spool), error));
+           (!l->in->spool || watch(l, spool_fd(l->in->spool), error)) &&
+           (!l->in->topic || watch(l, trigger_topic_fd(l->in->topic), error));
 }
 
 static void loop_close(struct loop *l)
@@ -233,6 +276,7 @@ static void begin_drain(struct loop *l)
     struct ingress *in = l->in;
     http_server_quiesce(in->server); /* what was sent before the signal is a delivery like any other */
     in->draining = true;
+    notify_stopping(&in->notify);
     if (in->spool) spool_stop(in->spool);
     l->drain_until_ms = clock_monotonic_ms() + in->settings.drain_ms;
     log_event(LOG_INFO, "draining", log_int("requests", http_server_requests(in->server)),
@@ -261,7 +305,9 @@ static int wait_ms(const struct loop *l)
     int64_t now_ms = clock_monotonic_ms();
     int wait = sooner(http_server_timeout_ms(in->server, now_ms), publisher_timeout_ms(in->publisher, now_ms));
     wait = sooner(wait, manage_timeout_ms(in->manage));
+    wait = sooner(wait, notify_timeout_ms(&in->notify, now_ms));
     if (in->spool) wait = sooner(wait, spool_timeout_ms(in->spool, now_ms));
+    if (in->topic) wait = sooner(wait, trigger_topic_timeout_ms(in->topic, now_ms));
     if (in->draining) wait = sooner(wait, l->drain_until_ms > now_ms ? (int)(l->drain_until_ms - now_ms) : 0);
     return wait;
 }
@@ -275,18 +321,22 @@ static void turn(struct loop *l)
     struct epoll_event events[8];
     log_flush();
     int count = epoll_wait(l->epoll_fd, events, 8, wait_ms(l));
+    int64_t now_ms = clock_monotonic_ms();
     bool manage = manage_timeout_ms(in->manage) == 0;
+    bool topic = in->topic && trigger_topic_timeout_ms(in->topic, now_ms) == 0;
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == l->signal_fd) take_signals(l);
         manage = manage || events[i].data.fd == manage_fd(in->manage);
+        topic = topic || (in->topic && events[i].data.fd == trigger_topic_fd(in->topic));
     }
-    int64_t now_ms = clock_monotonic_ms();
     publisher_run(in->publisher, now_ms);
     if (in->spool) spool_run(in->spool, now_ms);
+    if (topic && trigger_topic_run(in->topic, now_ms)) serve_triggers(in);
     http_server_run(in->server, now_ms);
     publisher_flush(in->publisher);
     if (in->spool) spool_flush(in->spool);
     if (manage) manage_run(in->manage);
+    notify_ping(&in->notify, now_ms);
 }
 
 static bool drained(const struct loop *l)
@@ -337,6 +387,7 @@ int ingress_run(struct ingress *in)
                   log_int("port", http_server_port(in->server)), log_int("manage_port", manage_port(in->manage)),
                   log_int("triggers", (int64_t)trigger_set_count(in->triggers)),
                   log_text("version", DRAWBRIDGE_VERSION));
+        notify_ready(&in->notify);
         code = serve(&l);
     } else {
         log_event(LOG_ERROR, "loop", log_text("error", error.text));

@@ -139,6 +139,38 @@ bool admission_content_type(struct bytes content_type, char *const *patterns, si
     return false;
 }
 
+/* A star must not let it in by accident: the sender's word on source and id counts then. */
+bool admission_is_cloudevent(struct bytes content_type, char *const *patterns, size_t count)
+{
+    struct bytes type = bytes_of("application/cloudevents+json");
+    if (!text_equal_ignore_case(media_type(content_type), type)) return false;
+    for (size_t i = 0; i < count; i++)
+        if (text_equal_ignore_case(bytes_of(patterns[i]), type)) return true;
+    return false;
+}
+
+bool admission_event(struct bytes type, char *const *patterns, size_t count)
+{
+    bool any_wanted = false, wanted = false;
+    for (size_t i = 0; i < count; i++) {
+        struct bytes pattern = bytes_of(patterns[i]);
+        bool unwanted = pattern.size > 0 && pattern.data[0] == '!';
+        if (unwanted) pattern = (struct bytes){pattern.data + 1, pattern.size - 1};
+        bool matched = text_matches(type, pattern);
+        if (matched && unwanted) return false;
+        any_wanted = any_wanted || !unwanted;
+        wanted = wanted || (matched && !unwanted);
+    }
+    return wanted || !any_wanted;
+}
+
+/* A handshake carries no Origin; addresses count for it as for deliveries. */
+const char *admission_address(const struct source_policy *policy, const struct address *peer)
+{
+    bool listed = contains(policy->allowed, policy->allowed_count, peer);
+    return policy->allowed_count > 0 && !listed ? "address not allowed" : NULL;
+}
+
 bool admission_is_json(struct bytes content_type)
 {
     struct bytes type = media_type(content_type);

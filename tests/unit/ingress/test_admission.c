@@ -3,6 +3,7 @@
 #include "ingress.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 /* cmocka wants its headers first */
 #include <cmocka.h>
@@ -211,6 +212,62 @@ static void media_types_match_whole_or_by_star(void **state)
     }
 }
 
+/* ---- the event's type ---- */
+
+static void an_event_is_wanted_by_its_type(void **state)
+{
+    (void)state;
+    const struct {
+        const char *patterns[4], *type;
+        bool wanted;
+    } rows[] = {
+        {{NULL}, "anything", true},
+        {{"com.github.push"}, "com.github.push", true},
+        {{"com.github.push"}, "com.github.pull_request.opened", false},
+        {{"com.github.push", "*.opened"}, "com.github.pull_request.opened", true},
+        {{"!*.labeled"}, "com.github.push", true},
+        {{"!*.labeled"}, "com.github.issues.labeled", false},
+        {{"com.github.issues.*", "!*.labeled"}, "com.github.issues.labeled", false},
+        {{"!*.labeled", "com.github.issues.*"}, "com.github.issues.labeled", false}, /* in any order */
+        {{"com.github.issues.*", "!*.labeled"}, "com.github.issues.opened", true},
+        {{"com.github.issues.*", "!*.labeled"}, "com.github.push", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char texts[4][64], *patterns[4];
+        size_t count = 0;
+        for (; count < 4 && rows[i].patterns[count]; count++) {
+            snprintf(texts[count], sizeof texts[count], "%s", rows[i].patterns[count]);
+            patterns[count] = texts[count];
+        }
+        if (admission_event(bytes_of(rows[i].type), patterns, count) != rows[i].wanted) fail_msg("row %zu", i);
+    }
+}
+
+static void only_the_whole_type_lets_a_cloudevent_in(void **state)
+{
+    (void)state;
+    char whole[] = "Application/CloudEvents+JSON", stars[] = "*+json", all[] = "application/*", one[] = "*";
+    char *listed[] = {stars, whole}, *unlisted[] = {stars, all, one};
+    const char *type = "application/cloudevents+json; charset=utf-8", *batch = "application/cloudevents-batch+json";
+    assert_true(admission_is_cloudevent(bytes_of(type), listed, 2));
+    assert_false(admission_is_cloudevent(bytes_of(type), unlisted, 3));
+    assert_false(admission_is_cloudevent(bytes_of(batch), listed, 2));
+    assert_false(admission_content_type(bytes_of(batch), listed, 2));
+    assert_false(admission_is_cloudevent(bytes_of("application/json"), listed, 2));
+}
+
+static void addresses_count_for_handshakes(void **state)
+{
+    (void)state;
+    const struct network networks[] = {network("192.0.2.0/24")};
+    const struct address in = address("192.0.2.7"), out = address("198.51.100.1");
+    struct source_policy policy = {.allowed = networks, .allowed_count = 1, .origin_host = bytes_of("a.example")};
+    assert_null(admission_address(&policy, &in));
+    assert_non_null(admission_address(&policy, &out));
+    policy.allowed_count = 0;
+    assert_null(admission_address(&policy, &out));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +275,9 @@ int main(void)
         cmocka_unit_test(a_unix_peer_speaks_only_when_trusted),
         cmocka_unit_test(the_source_follows_the_published_rules),
         cmocka_unit_test(media_types_match_whole_or_by_star),
+        cmocka_unit_test(an_event_is_wanted_by_its_type),
+        cmocka_unit_test(only_the_whole_type_lets_a_cloudevent_in),
+        cmocka_unit_test(addresses_count_for_handshakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,24 +129,36 @@ static void format_now(int64_t ahead_ms, char out[TEXT_TIME_SIZE])
     text_format_time((clock_wall_us() / 1000000 + ahead_ms / 1000) * 1000000, out);
 }
 
-/* The record as it would be written, judged behind all others; then written. */
+/* What the ingress thinks of the record behind those that the agent has. */
+static bool judge_draft(struct work *w, struct bytes text, struct error *error)
+{
+    struct topic_records own = {0};
+    const struct bytes key = bytes_of(w->agent_id);
+    bool good = true;
+    for (size_t i = 0; good && i < w->records.count; i++) {
+        const struct topic_record *r = &w->records.items[i];
+        if (!bytes_equal((struct bytes){(const uint8_t *)r->key, r->key_size}, key)) continue;
+        own.end = r->offset;
+        good = topic_records_add(&own, key, (struct bytes){(const uint8_t *)r->value, r->value_size}) != NULL;
+    }
+    const struct topic_record *ours = good ? topic_records_add(&own, key, text) : NULL;
+    good = ours != NULL || error_set(error, ERROR_MEMORY, "no memory for a trigger");
+    good = good && trigger_judge(&w->cli->connection, &w->kafka, w->key_file, &own, error);
+    if (good && (ours->verdict == NULL || strcmp(ours->verdict, "served") != 0))
+        good = error_set(error, ERROR_INVALID, "nothing was written: %s",
+                         ours->problem != NULL ? ours->problem : "the ingress does not say what it thinks of it");
+    topic_records_close(&own);
+    return good;
+}
+
 static bool write_draft(struct work *w, struct error *error)
 {
     struct buffer text;
-    const int64_t now_s = clock_wall_us() / 1000000, end = w->records.end;
+    const int64_t now_s = clock_wall_us() / 1000000;
     buffer_init(&text, DRAFT_RECORD_MAX);
     w->draft.revision = w->draft.revision >= now_s ? w->draft.revision + 1 : now_s;
-    bool good = draft_write(&w->draft, w->keys, &text, error);
-    if (good && topic_records_add(&w->records, bytes_of(w->agent_id), buffer_view(&text)) == NULL)
-        good = error_set(error, ERROR_MEMORY, "no memory for a trigger");
-    good = good && trigger_judge(&w->cli->connection, &w->kafka, w->key_file, &w->records, error);
-    if (good) {
-        const struct topic_record *ours = &w->records.items[w->records.count - 1];
-        if (ours->verdict == NULL || strcmp(ours->verdict, "served") != 0)
-            good = error_set(error, ERROR_INVALID, "nothing was written: %s",
-                             ours->problem != NULL ? ours->problem : "the ingress does not say what it thinks of it");
-    }
-    good = good && topic_records_write(&w->kafka, w->agent_id, buffer_view(&text), end, error);
+    const bool good = draft_write(&w->draft, w->keys, &text, error) && judge_draft(w, buffer_view(&text), error) &&
+                      topic_records_write(&w->kafka, w->agent_id, buffer_view(&text), w->records.end, error);
     buffer_close(&text);
     return good;
 }

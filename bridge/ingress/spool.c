@@ -231,6 +231,7 @@ static void divert(struct spool *s, int64_t now_ms)
     hand_over(s);
     if (publisher_outstanding(s->publisher) > 0) publisher_reset(s->publisher, "Kafka did not answer in time", now_ms);
     spool_list_free(&s->gone);
+    log_event(LOG_INFO, "kafka producer replaced for the spool", log_int("took_ms", clock_monotonic_ms() - now_ms));
 }
 
 /* ---- what is due ---- */

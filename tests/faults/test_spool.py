@@ -75,13 +75,13 @@ class Outage(threading.Thread):
 
 
 def test_every_202_is_one_event_after_an_outage_under_kill_9(own_kafka, make_bridge, quick, seed):
-    rate, outage_s = (300, 15) if quick else (300, 60)
+    rate, outage_s = (100, 6) if quick else (300, 60)
     bridge = make_bridge(own_kafka)
     runs_file = bridge.workspace.file("runs")
     bridge.github_triggers(AGENTS)
     ingress = bridge.ingress(spool_settings(bridge))
     runner = bridge.runner([recorder_agent("*", runs_file)], {"concurrency": 32})
-    plans = plan_deliveries(seed, AGENTS, rate * (outage_s + 7), repeated=0.01)
+    plans = plan_deliveries(seed, AGENTS, rate * (outage_s + 6), repeated=0.01)
     campaign = Campaign(ingress, plans, rate=rate).start()
     time.sleep(3)
     outage = Outage(seed, own_kafka, ingress, outage_s, 3)

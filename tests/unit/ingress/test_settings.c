@@ -85,6 +85,34 @@ static void a_public_url_is_a_url_without_a_slash_at_its_end(void **state)
     settings_close(&s);
 }
 
+static void a_spool_is_off_until_it_has_a_directory(void **state)
+{
+    static const struct {
+        const char *spool;
+        bool good;
+    } rows[] = {
+        {"directory = \"/tmp/drawbridge-no-such-directory\"; size_max = \"8MiB\"; default = false;", true},
+        {"directory = \"spool\";", false},     /* not absolute */
+        {"directory = \"/dev/null\";", false}, /* not a directory */
+        {"directory = \"/tmp\";", false},      /* open to others */
+        {"size_max = \"2MiB\";", false},       /* less than a few of the largest events */
+        {"directory = \"/x\"; sise = 1;", false},
+    };
+    (void)state;
+    struct settings s;
+    assert_true(load("", &s));
+    assert_string_equal(s.spool_directory, "");
+    assert_int_equal(s.spool_size_max, 1 << 30);
+    assert_true(s.spool_default);
+    settings_close(&s);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "}; spool: { %s", rows[i].spool);
+        if (load(text, &s) != rows[i].good) fail_msg("%s", rows[i].spool);
+        settings_close(&s);
+    }
+}
+
 /* The triggers topic: words, and whether they are enough. */
 static void a_topic_needs_its_key_file(void **state)
 {
@@ -144,6 +172,7 @@ int main(void)
         cmocka_unit_test(listeners_that_contradict_themselves),
         cmocka_unit_test(a_public_url_is_a_url_without_a_slash_at_its_end),
         cmocka_unit_test(a_topic_needs_its_key_file),
+        cmocka_unit_test(a_spool_is_off_until_it_has_a_directory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -133,7 +133,7 @@ static int agent_of(const struct record *r)
     return r->key.data[0] == 'a' ? 1 : 0;
 }
 
-/* What Kafka has: each of first..last but `missing`, and the first copies of an agent's events in their order. */
+/* What Kafka has: each of first..last, but not `missing`; the first copies of an agent's events in their order. */
 static void assert_kafka_has(struct bench *b, int first, int last, int missing)
 {
     struct error error;
@@ -313,7 +313,7 @@ static void kafka_that_goes_again_and_again_loses_nothing(void **state)
 {
     struct bench *b = *state;
     int n = 0;
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < 2; round++) {
         kafka_goes(b);
         for (int i = 0; i < 300; i++)
             send_one(b, ++n, 5000);
@@ -369,8 +369,9 @@ static void a_refusal_on_the_direct_way_is_asked_again_alone(void **state)
     fail_produce(b, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     send_one(b, 3, 5000);
     wait_answer(b, 3, PUBLISH_OVERSIZED); /* the sender can do something about that */
-    assert_kafka_has(b, 1, 1, 0);
-    assert_kafka_has(b, 3, 3, 3);
+    send_one(b, 2, 5000);
+    wait_answer(b, 2, PUBLISH_ACKNOWLEDGED);
+    assert_kafka_has(b, 1, 3, 3);
 }
 
 static void a_fatal_producer_costs_nobody_an_answer(void **state)
@@ -456,24 +457,22 @@ static void a_disk_that_fails_promises_nothing(void **state)
     send_one(b, 1, 5000);
     wait_answer(b, 1, PUBLISH_SPOOLED);
     limit_files(8192);
-    for (int n = 2; n <= 5; n++)
+    for (int n = 4; n <= 7; n++)
         send_one(b, n, 5000);
-    for (int n = 2; n <= 5; n++)
+    for (int n = 4; n <= 7; n++)
         wait_answer(b, n, PUBLISH_UNSPOOLED);
     assert_false(spool_ready(b->spool));
-    assert_int_equal(send_of(b, "a", 6, 5000), PUBLISH_NO_ROOM);
+    assert_int_equal(send_of(b, "a", 9, 5000), PUBLISH_NO_ROOM);
     assert_int_equal(metrics_get(b->metrics, METRIC_SPOOL_FAILURES), 1);
     /* Kafka is back before the disk: who waits for nothing on it goes direct. */
     kafka_comes(b);
-    send_one(b, 8, 5000);
+    send_one(b, 2, 5000);
     limit_files(0);
     WAIT_FOR(b, is_empty(b) && spool_ready(b->spool));
-    WAIT_FOR(b, b->subjects[8].answers == 1);
-    send_one(b, 9, 5000);
-    wait_answer(b, 9, PUBLISH_ACKNOWLEDGED);
-    assert_kafka_has(b, 8, 9, 0);
-    assert_kafka_has(b, 1, 1, 0);
-    assert_kafka_has(b, 2, 2, 2);
+    WAIT_FOR(b, b->subjects[2].answers == 1);
+    send_one(b, 3, 5000);
+    wait_answer(b, 3, PUBLISH_ACKNOWLEDGED);
+    assert_kafka_has(b, 1, 4, 4);
 }
 
 /* A trigger without the spool is told as ever; but its events never overtake those that wait. */

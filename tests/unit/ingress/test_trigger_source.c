@@ -305,6 +305,30 @@ static void a_request_keeps_its_snapshot(void **state)
     trigger_set_unref(held);
 }
 
+static void a_trigger_chooses_the_spool(void **state)
+{
+    struct bench *b = *state;
+    write_file(b, "a.cfg",
+               "triggers = ({ agent_id = \"silent\"; verify = \"none\"; },\n"
+               " { agent_id = \"yes\"; verify = \"none\"; spool = true; },\n"
+               " { agent_id = \"no\"; verify = \"none\"; spool = false; });",
+               0644);
+    char directory[] = "/spool";
+    for (int by_default = 0; by_default < 2; by_default++) {
+        b->settings.spool_directory = directory;
+        b->settings.spool_default = by_default == 1;
+        struct trigger_set *set = load(b);
+        if (!set) fail_msg("%s", buffer_cstr(&b->report.text));
+        assert_int_equal(trigger_set_find(set, bytes_of("silent"))->spool, by_default);
+        assert_true(trigger_set_find(set, bytes_of("yes"))->spool);
+        assert_false(trigger_set_find(set, bytes_of("no"))->spool);
+        trigger_set_unref(set);
+    }
+    b->settings.spool_directory = NULL;
+    assert_null(load(b));
+    assert_non_null(strstr(buffer_cstr(&b->report.text), "needs spool.directory"));
+}
+
 static void many_triggers_are_all_found(void **state)
 {
     struct bench *b = *state;
@@ -344,6 +368,7 @@ int main(void)
         TEST(addresses_alone_are_enough),
         TEST(an_empty_or_missing_directory),
         TEST(a_request_keeps_its_snapshot),
+        TEST(a_trigger_chooses_the_spool),
         TEST(many_triggers_are_all_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

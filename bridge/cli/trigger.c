@@ -221,23 +221,6 @@ static bool apply_options(struct work *w, struct error *error)
     return true;
 }
 
-/* A secret that the user gave, or one of ours. */
-static struct secret *obtain_secret(const struct work *w, const struct guide *guide, struct error *error)
-{
-    if (w->settings->secret != NULL) {
-        struct secret *s = secret_resolve(bytes_of(w->settings->secret), false, error);
-        if (s == NULL) error_context(error, "--secret");
-        return s;
-    }
-    if (guide->secret != GUIDE_THEIRS) return guide_make_secret(guide, error);
-    error_set(
-        error, ERROR_INVALID,
-        "with scheme %s the provider makes the secret: give it as --secret file:PATH or --secret env:NAME.  It is "
-        "found there: %s",
-        w->draft.scheme != NULL ? w->draft.scheme : "custom", guide->where);
-    return NULL;
-}
-
 static void write_url(const struct work *w, struct buffer *out)
 {
     const char *base = w->settings->url != NULL ? w->settings->url : w->kafka.public_url;
@@ -248,42 +231,20 @@ static void write_url(const struct work *w, struct buffer *out)
     buffer_format(out, "%s/%s/webhook", w->kafka.prefix, w->agent_id);
 }
 
-/* What the user takes to the provider: URL and, if we made it, the secret are data; how to go about it is talk. */
-static void show_registration(const struct work *w, const struct guide *guide, const struct secret *shown)
-{
-    struct buffer url, line, steps;
-    buffer_init(&url, 4096);
-    buffer_init(&line, 8192);
-    buffer_init(&steps, 16384);
-    write_url(w, &url);
-    buffer_format(&line, "url     %s", buffer_cstr(&url));
-    talk_line(buffer_view(&line));
-    if (shown != NULL) {
-        buffer_clear(&line);
-        buffer_reserve(&line, 8000); /* so that it never moves and leaves a copy behind */
-        buffer_text(&line, "secret  ");
-        buffer_bytes(&line, secret_view(shown));
-        talk_line(buffer_view(&line));
-        explicit_bzero(line.data, line.capacity);
-        talk("this secret is shown once; it stands sealed in the topic");
-    }
-    guide_write(guide, buffer_cstr(&url), &steps);
-    fprintf(stderr, "\nAt the sender:\n%s\n", buffer_cstr(&steps));
-    buffer_close(&url);
-    buffer_close(&line);
-    buffer_close(&steps);
-}
-
 /* Puts a secret in front, writes the record, shows what is to be shown. */
 static bool write_with_secret(struct work *w, struct error *error)
 {
     char now[TEXT_TIME_SIZE];
     const struct guide *guide = guide_find(w->draft.scheme != NULL ? w->draft.scheme : "custom");
-    struct secret *secret = obtain_secret(w, guide, error);
+    struct secret *secret = guide_obtain_secret(guide, w->settings->secret, error);
     if (secret == NULL) return false;
     format_now(0, now);
     if (!draft_add_secret(&w->draft, secret, now, error) || !write_draft(w, error)) return false;
-    show_registration(w, guide, w->settings->secret == NULL ? secret : NULL);
+    struct buffer url;
+    buffer_init(&url, 4096);
+    write_url(w, &url);
+    guide_show(guide, buffer_cstr(&url), w->settings->secret == NULL ? secret : NULL);
+    buffer_close(&url);
     return true;
 }
 

@@ -232,7 +232,7 @@ static void write_url(const struct work *w, struct buffer *out)
 }
 
 /* Puts a secret in front, writes the record, shows what is to be shown. */
-static bool write_with_secret(struct work *w, struct error *error)
+static bool write_with_secret(struct work *w, bool first, struct error *error)
 {
     char now[TEXT_TIME_SIZE];
     const struct guide *guide = guide_find(w->draft.scheme != NULL ? w->draft.scheme : "custom");
@@ -243,7 +243,7 @@ static bool write_with_secret(struct work *w, struct error *error)
     struct buffer url;
     buffer_init(&url, 4096);
     write_url(w, &url);
-    guide_show(guide, buffer_cstr(&url), w->settings->secret == NULL ? secret : NULL);
+    guide_show(guide, buffer_cstr(&url), w->settings->secret == NULL ? secret : NULL, first);
     buffer_close(&url);
     return true;
 }
@@ -266,7 +266,7 @@ static enum cli_exit do_add(struct work *w, struct error *error)
     draft_close(&w->draft);
     if (!draft_begin(&w->draft, w->agent_id, w->settings->scheme, error)) return talk_error(error);
     w->draft.revision = revision;
-    if (!apply_options(w, error) || !write_with_secret(w, error)) return talk_error(error);
+    if (!apply_options(w, error) || !write_with_secret(w, true, error)) return talk_error(error);
     return CLI_OK;
 }
 
@@ -286,8 +286,9 @@ static enum cli_exit do_rotate(struct work *w, struct error *error)
         draft_drop_secret(d);
     else if (!draft_retire_secret(d, until, error))
         return talk_error(error);
-    if (!write_with_secret(w, error)) return talk_error(error);
-    if (w->settings->overlap_ms > 0) talk("the old secret is good until %s", until);
+    if (!write_with_secret(w, false, error)) return talk_error(error);
+    if (w->settings->overlap_ms > 0)
+        talk("the old secret is good until %s; give the new one to the sender before", until);
     return CLI_OK;
 }
 

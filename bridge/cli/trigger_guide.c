@@ -180,7 +180,7 @@ static void show_secret(const struct secret *secret)
     talk("this secret is shown once; it stands sealed in the topic");
 }
 
-void guide_show(const struct guide *g, const char *url, const struct secret *shown)
+void guide_show(const struct guide *g, const char *url, const struct secret *shown, bool first)
 {
     struct buffer line, steps;
     buffer_init(&line, 8192);
@@ -189,7 +189,7 @@ void guide_show(const struct guide *g, const char *url, const struct secret *sho
     talk_line(buffer_view(&line));
     if (shown != NULL) show_secret(shown);
     guide_write(g, url, &steps);
-    fprintf(stderr, "\nAt the sender:\n%s\n", buffer_cstr(&steps));
+    if (first) fprintf(stderr, "\nAt the sender:\n%s\n", buffer_cstr(&steps));
     buffer_close(&line);
     buffer_close(&steps);
 }

@@ -28,8 +28,8 @@ static int page_health(struct manage *m)
 static int page_ready(struct manage *m)
 {
     if (m->hooks.ready(m->hooks.ctx, &m->text)) {
-        buffer_clear(&m->text);
-        buffer_text(&m->text, "ready\n");
+        if (m->text.size == 0) buffer_text(&m->text, "ready");
+        buffer_byte(&m->text, '\n');
         return 200;
     }
     buffer_byte(&m->text, '\n');

@@ -6,8 +6,8 @@
 #include "metrics.h"
 
 struct manage_hooks {
-    /* True when ready; else appends one sentence that says what is missing. */
-    bool (*ready)(void *ctx, struct buffer *why_not);
+    /* True when ready, with or without a text about it; else appends one sentence that says what is missing. */
+    bool (*ready)(void *ctx, struct buffer *text);
     /* Refreshes gauges right before /metrics is written; may be NULL. */
     void (*refresh)(void *ctx);
     /* Appends to /metrics what no table can hold, in the same format; may be NULL. */

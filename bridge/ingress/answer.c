@@ -28,6 +28,7 @@ static const struct outcome_row {
     [OUTCOME_ACCEPTED] = {NAMED("accepted"), 202, .write = write_accepted},
     [OUTCOME_IGNORED] = {NAMED("ignored"), 202, .write = write_ignored},
     [OUTCOME_HANDSHAKE] = {NAMED("handshake"), 200},
+    [OUTCOME_SPOOLED] = {NAMED("spooled"), 202, .write = write_accepted},
     [OUTCOME_INFO] = {NAMED("info"), 200, .write = write_info},
     [OUTCOME_OPTIONS] = {NAMED("options"), 204, .body = ""},
     [OUTCOME_NOT_FOUND] = {NAMED("not_found"), 404, true, .write = write_not_found},
@@ -54,6 +55,8 @@ static const struct outcome_row {
                           .retry_after_s = "5"},
     [OUTCOME_NOT_DELIVERED] = {NAMED("not_delivered"), 503, .body = "{\"detail\":\"Kafka did not take the event\"}",
                                .retry_after_s = "5"},
+    [OUTCOME_NOT_SPOOLED] = {NAMED("not_spooled"), 503, .body = "{\"detail\":\"The event could not be stored\"}",
+                             .retry_after_s = "30"},
     [OUTCOME_DRAINING] = {NAMED("draining"), 503, .body = "{\"detail\":\"Shutting down\"}", .retry_after_s = "1"},
     [OUTCOME_DROPPED] = {NAMED("dropped"), 0, true},
     [OUTCOME_ABORTED] = {NAMED("aborted"), 0},
@@ -73,11 +76,30 @@ static const struct metric_def other_metrics[] = {
     {"drawbridge_ingress_trigger_reloads_total", NULL, METRIC_COUNTER, "reloads of the triggers that took effect"},
     {"drawbridge_ingress_trigger_reload_failures_total", NULL, METRIC_COUNTER, "reloads refused for a problem"},
     {"drawbridge_ingress_triggers", NULL, METRIC_GAUGE, "triggers served"},
+#define RECORDS(verdict)                                                                                               \
+    {                                                                                                                  \
+        "drawbridge_ingress_trigger_records_total", "verdict=\"" verdict "\"", METRIC_COUNTER,                         \
+            "records of the triggers topic by what became of them, each time they are read"                            \
+    }
+    RECORDS("served"),
+    RECORDS("removed"),
+    RECORDS("refused"),
+    {"drawbridge_ingress_triggers_refused", NULL, METRIC_GAUGE, "agents whose newest trigger record is a bad one"},
+    {"drawbridge_ingress_trigger_topic_offset", NULL, METRIC_GAUGE, "newest record of the triggers topic that counts"},
     {"drawbridge_ingress_ready", NULL, METRIC_GAUGE, "1 when deliveries are accepted"},
     {"drawbridge_ingress_tls_certificate_expiry_seconds", NULL, METRIC_GAUGE,
      "when the certificate in use ends to be valid, in seconds since 1970; 0 without TLS"},
     {"drawbridge_ingress_tls_reload_failures_total", NULL, METRIC_COUNTER, "certificates refused at a reload"},
     {"drawbridge_ingress_log_dropped_total", NULL, METRIC_COUNTER, "log lines dropped because stderr would block"},
+    {"drawbridge_ingress_spool_events", NULL, METRIC_GAUGE, "events in the spool that Kafka does not have yet"},
+    {"drawbridge_ingress_spool_bytes", NULL, METRIC_GAUGE, "what the spool holds, refused events included"},
+    {"drawbridge_ingress_spool_oldest_seconds", NULL, METRIC_GAUGE, "age of the oldest event in the spool"},
+    {"drawbridge_ingress_spool_refused", NULL, METRIC_GAUGE, "events in the spool that Kafka refused for good"},
+    {"drawbridge_ingress_spool_written_total", NULL, METRIC_COUNTER, "events written to the spool"},
+    {"drawbridge_ingress_spool_published_total", NULL, METRIC_COUNTER, "events of the spool that Kafka has taken"},
+    {"drawbridge_ingress_spool_refusals_total", NULL, METRIC_COUNTER, "events of the spool refused for good"},
+    {"drawbridge_ingress_spool_failures_total", NULL, METRIC_COUNTER, "transactions of the spool that failed"},
+    {"drawbridge_ingress_spool_write_seconds", NULL, METRIC_HISTOGRAM, "one transaction of the spool with its fsync"},
 };
 _Static_assert(sizeof other_metrics / sizeof other_metrics[0] == METRICS - METRIC_MALFORMED, "a row for each metric");
 
@@ -201,7 +223,7 @@ void answers_close(struct ingress *in)
 static int request_status(const struct request *r)
 {
     if (r->outcome == OUTCOME_HANDSHAKE) return r->handshake_status;
-    bool taken = r->outcome == OUTCOME_ACCEPTED || r->outcome == OUTCOME_IGNORED;
+    bool taken = r->outcome == OUTCOME_ACCEPTED || r->outcome == OUTCOME_SPOOLED || r->outcome == OUTCOME_IGNORED;
     return taken ? r->trigger->response_status : rows[r->outcome].status;
 }
 

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ingress.h"
 #include "listener.h"
+#include "spool.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,11 +119,46 @@ const struct config_option settings_options[] = {
      .min = "1MiB",
      .max = "2GiB",
      .help = "events waiting for the brokers; beyond 80 % of it new ones get 503"},
+    {.name = "spool.directory",
+     .kind = CONFIG_TEXT,
+     .offset = AT(spool_directory),
+     .default_text = "",
+     .help = "where events wait while Kafka is away, of this process alone; empty: no spool"},
+    {.name = "spool.size_max",
+     .kind = CONFIG_SIZE,
+     .offset = AT(spool_size_max),
+     .default_text = "1GiB",
+     .min = "1MiB",
+     .max = "1024GiB",
+     .help = "what may wait there; the files can be half as large again; beyond it 503"},
+    {.name = "spool.default",
+     .kind = CONFIG_BOOL,
+     .offset = AT(spool_default),
+     .default_text = "true",
+     .help = "triggers that do not say `spool` themselves use it"},
     {.name = "triggers.directory",
      .kind = CONFIG_TEXT,
      .offset = AT(trigger_directory),
      .default_text = "/etc/drawbridge/triggers.d",
      .help = "every *.cfg in it is read, again on SIGHUP"},
+    {.name = "triggers.topic",
+     .kind = CONFIG_TEXT,
+     .offset = AT(trigger_topic),
+     .default_text = "",
+     .max = "249",
+     .help = "compacted topic that `drawbridge trigger` writes, followed all the time; empty: none.  A trigger of the "
+             "directory goes before one of the topic"},
+    {.name = "triggers.key_file",
+     .kind = CONFIG_TEXT,
+     .offset = AT(key_file),
+     .default_text = "",
+     .help = "keys that open sealed: secrets (`drawbridge trigger keygen` makes it), read again on SIGHUP"},
+    {.name = "triggers.topic_allows",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(topic_allows),
+     .default_text = "",
+     .help = "none, env, file, literal: what records of the topic may say beside sealed: secrets.  Then whoever can "
+             "write the topic can let in anybody, or try the files and variables of this process"},
     {.name = "triggers.schemes",
      .kind = CONFIG_TEXT,
      .offset = AT(scheme_file),
@@ -225,11 +261,62 @@ static void check_listener(struct settings *s, struct config_file *f, struct con
                           "http.tls_certificate and http.tls_key go together; one of them is missing");
 }
 
+static const char *const allowances[] = {"none", "env", "file", "literal"};
+
+bool settings_topic_allows(const struct settings *s, const char *what)
+{
+    for (size_t i = 0; i < s->topic_allows.count; i++)
+        if (strcmp(s->topic_allows.items[i], what) == 0) return true;
+    return false;
+}
+
+bool settings_load_keys(struct settings *s, struct error *error)
+{
+    if (!s->key_file[0]) return true;
+    struct keyring *keys = keyring_load(s->key_file, error);
+    if (!keys) return error_context(error, "triggers.key_file");
+    keyring_free(s->keys);
+    s->keys = keys;
+    return true;
+}
+
+static void check_registry(struct settings *s, struct config_file *f, struct config_report *report)
+{
+    struct error error;
+    if (!settings_load_keys(s, &error))
+        config_report_add(report, config_name(f), config_line(f, "triggers.key_file"), "%s", error.text);
+    for (size_t i = 0; i < s->topic_allows.count; i++) {
+        size_t k = 0;
+        while (k < sizeof allowances / sizeof allowances[0] && strcmp(s->topic_allows.items[i], allowances[k]) != 0)
+            k++;
+        if (k == sizeof allowances / sizeof allowances[0])
+            config_report_add(report, config_name(f), config_line(f, "triggers.topic_allows"),
+                              "triggers.topic_allows: '%.32s' is none of none, env, file, literal",
+                              s->topic_allows.items[i]);
+    }
+    if (s->trigger_topic[0] && !s->key_file[0] && s->topic_allows.count == 0)
+        config_report_add(report, config_name(f), config_line(f, "triggers.topic"),
+                          "triggers.topic needs triggers.key_file: its records hold sealed secrets");
+    if (s->trigger_topic[0] && !kafka_settings_check(&s->kafka, KAFKA_READER, &error))
+        config_report_add(report, config_name(f), config_line(f, "kafka"), "kafka: %s", error.text);
+}
+
 bool settings_public_url(char *url)
 {
     size_t size = strlen(url);
     if (size > 0 && url[size - 1] == '/') url[size - 1] = 0; /* the path brings its own */
     return strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
+}
+
+/* What can be seen without making anything. */
+static void check_spool(struct settings *s, struct config_file *f, struct config_report *report)
+{
+    struct error error;
+    if (s->spool_directory[0] && !spool_store_check(s->spool_directory, &error))
+        config_report_add(report, config_name(f), config_line(f, "spool.directory"), "spool.directory: %s", error.text);
+    if (s->spool_size_max < 4 * s->body_max)
+        config_report_add(report, config_name(f), config_line(f, "spool.size_max"),
+                          "spool.size_max is less than four times http.body_max: a few events would fill it");
 }
 
 static void check_texts(struct settings *s, struct config_file *f, struct config_report *report)
@@ -257,6 +344,8 @@ bool settings_load(struct settings *s, const char *path, struct config_report *r
     derive_proxies(s, f, report);
     check_listener(s, f, report);
     check_texts(s, f, report);
+    check_spool(s, f, report);
+    check_registry(s, f, report);
     if (s->inflight_body_max < s->body_max)
         config_report_add(report, config_name(f), config_line(f, "http.inflight_body_max"),
                           "http.inflight_body_max is less than http.body_max: the largest body could never come in");
@@ -273,5 +362,25 @@ void settings_close(struct settings *s)
 {
     config_free(settings_options, settings_option_count, s);
     free(s->proxies);
+    keyring_free(s->keys);
     *s = (struct settings){0};
+}
+
+/* Schemes of the operator's own, beside the built-in ones. */
+static bool load_scheme_file(struct ingress *in, struct config_report *report)
+{
+    if (!in->settings.scheme_file[0]) return true;
+    struct config_file *file = config_open(in->settings.scheme_file, report);
+    bool good = file && scheme_set_add(in->schemes, file, report);
+    config_close(file);
+    return good;
+}
+
+bool ingress_configure(struct ingress *in, const char *path, struct config_report *report)
+{
+    struct error error;
+    if (!settings_load(&in->settings, path, report)) return false;
+    in->schemes = scheme_set_load(scheme_providers_text, &error);
+    if (!in->schemes) config_report_add(report, "providers.cfg", 0, "%s", error.text);
+    return in->schemes && load_scheme_file(in, report);
 }

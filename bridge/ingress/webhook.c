@@ -185,6 +185,8 @@ static enum outcome step_route(struct request *r)
 static enum outcome step_trigger(struct request *r)
 {
     r->trigger = trigger_set_find(r->ingress->triggers, bytes_of(r->agent_id));
+    if (!r->trigger && r->ingress->topic && !trigger_topic_converged(r->ingress->topic, NULL))
+        return refuse(r, OUTCOME_KAFKA_AWAY, "the triggers topic is not read yet"); /* a 404 would be taken as final */
     if (!r->trigger) return refuse(r, OUTCOME_NOT_FOUND, "no trigger");
     r->triggers = trigger_set_ref(r->ingress->triggers);
     r->body_max = (size_t)r->trigger->body_max;
@@ -271,11 +273,18 @@ static enum outcome step_signature_header(struct request *r)
         r, verification_begin(r->verification, r->trigger->verifier, &request, clock_wall_coarse_ms()));
 }
 
-/* What to do with the body.  It is kept only if it can be published as things stand, or if verdict, handshake or filter
- * need it: while Kafka is away only its signature is of interest. */
+/* Could an event be published as things stand, or kept until then? */
+static bool can_take(const struct request *r)
+{
+    const struct ingress *in = r->ingress;
+    return publisher_ready(in->publisher, NULL) || (in->spool && r->trigger->spool && spool_ready(in->spool));
+}
+
+/* What to do with the body.  It is kept only if the event can be taken as things stand, or if verdict, handshake or
+ * filter need it: else only its signature is of interest. */
 static enum outcome step_body(struct request *r)
 {
-    r->store = publisher_ready(r->ingress->publisher, NULL) || r->trigger->needs_body || r->handshake != HANDSHAKE_NONE;
+    r->store = can_take(r) || r->trigger->needs_body || r->handshake != HANDSHAKE_NONE;
     r->scanning = admission_is_json(r->facts.header[HEADER_CONTENT_TYPE].value);
     if (r->scanning) json_scanner_init(&r->json);
     take_body(r);
@@ -421,14 +430,16 @@ static enum outcome step_publish(struct request *r)
 {
     static const enum outcome outcomes[] = {[PUBLISH_STARTED] = OUTCOME_NONE,
                                             [PUBLISH_AWAY] = OUTCOME_KAFKA_AWAY,
-                                            [PUBLISH_QUEUE_FULL] = OUTCOME_QUEUE_FULL};
+                                            [PUBLISH_QUEUE_FULL] = OUTCOME_QUEUE_FULL,
+                                            [PUBLISH_NO_ROOM] = OUTCOME_NOT_SPOOLED};
     struct ingress *in = r->ingress;
     struct event_record event;
-    if (!publisher_ready(in->publisher, NULL)) return OUTCOME_KAFKA_AWAY;
+    if (!can_take(r)) return OUTCOME_KAFKA_AWAY;
     enum outcome outcome = event_make(r, &event);
     if (outcome != OUTCOME_NONE) return outcome;
     int64_t deadline_ms = clock_monotonic_ms() + r->trigger->deadline_ms;
-    outcome = outcomes[publisher_send(in->publisher, &event.record, deadline_ms, r)];
+    outcome = outcomes[in->spool ? spool_send(in->spool, &event.record, r->trigger->spool, deadline_ms, r)
+                                 : publisher_send(in->publisher, &event.record, deadline_ms, r)];
     release_body(r); /* the publisher has its own copy */
     release_verification(r);
     return outcome;
@@ -452,11 +463,11 @@ void webhook_complete(void *ctx, struct http_request *http)
 
 void webhook_published(void *ctx, void *subject, const struct publish_report *report)
 {
-    static const enum outcome outcomes[] = {[PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED,
-                                            [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
-                                            [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,
-                                            [PUBLISH_FULL] = OUTCOME_QUEUE_FULL,
-                                            [PUBLISH_LATE] = OUTCOME_DEADLINE};
+    static const enum outcome outcomes[] = {
+        [PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED, [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
+        [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,   [PUBLISH_FULL] = OUTCOME_QUEUE_FULL,
+        [PUBLISH_LATE] = OUTCOME_DEADLINE,         [PUBLISH_REFUSED] = OUTCOME_NOT_DELIVERED,
+        [PUBLISH_SPOOLED] = OUTCOME_SPOOLED,       [PUBLISH_UNSPOOLED] = OUTCOME_NOT_SPOOLED};
     (void)ctx;
     struct request *r = subject;
     r->outcome = outcomes[report->end];

@@ -31,6 +31,7 @@ FOREIGN = {
     r"cjson/cJSON\.h": r"common/json[a-z_]*\.c",
     r"libconfig\.h": r"common/config[a-z_]*\.c",
     r"gnutls/.*": r"common/tls\.c",
+    r"sqlite3\.h": r"bridge/ingress/spool_store\.c",
     r"openssl/.*": r"common/(signature|secret)[a-z_]*\.c",
     r"curl/.*": r"common/http_client[a-z_]*\.c",
     r"uv\.h": r"bridge/runner/(main|runner|consume|takeover|effects|spawn|child|step_channel"
@@ -46,7 +47,7 @@ STOREYS = (
 )
 # No clock, no edge: time and randomness are arguments.
 PURE = (r"common/(json|form|record|scheme|template|verification|signature|buffer|text|trace|error)[a-z_0-9]*\.[ch]"
-        r"|bridge/ingress/(gate|admission|rate|handshake|cloudevent)\.[ch]"
+        r"|bridge/ingress/(gate|admission|rate|handshake|cloudevent|spool_row|spool_agents|spool_list)\.[ch]"
         r"|bridge/runner/(journal|fold|schedule|run|retry|batch|closed)\.[ch]")
 IMPURE_HEADERS = {"clock.h", "kafka.h", "http_server.h", "http_client.h", "daemon.h", "manage.h"}
 

@@ -1,7 +1,7 @@
-/* fuzz_handshake.c: any request as a handshake of any kinds: an answer is of the length and alphabet that may be
- * echoed, a refusal has a reason and no body, and the same question gets the same answer. The input: a byte of the
- * method, two of the kinds declared, then query, header value and body, a line each. SPDX-License-Identifier:
- * Apache-2.0 */
+/* fuzz_handshake.c: any request as a handshake of any kinds: an answer may be echoed, a refusal has a reason and no
+ * body, and the same question gets the same answer.
+ * The input: a byte of the method, two of the kinds declared, then query, header value and body, a line each.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "handshake.h"
 #include "json.h"
 #include "signature.h"

@@ -20,12 +20,22 @@ static void address_set_v4(struct address *a, const void *octets)
     memcpy(a->octets + 12, octets, 4);
 }
 
+bool address_is_none(const struct address *a)
+{
+    static const struct address none;
+    return address_equal(a, &none);
+}
+
 bool address_from_socket(const struct sockaddr *socket_address, struct address *out)
 {
     if (socket_address->sa_family == AF_INET) {
         struct sockaddr_in in;
         memcpy(&in, socket_address, sizeof in);
         address_set_v4(out, &in.sin_addr);
+        return true;
+    }
+    if (socket_address->sa_family == AF_UNIX) {
+        *out = (struct address){0};
         return true;
     }
     if (socket_address->sa_family != AF_INET6) return false;
@@ -68,6 +78,10 @@ bool address_parse_with_port(struct bytes text, struct address *out)
 
 void address_format(const struct address *a, char out[ADDRESS_TEXT_SIZE])
 {
+    if (address_is_none(a)) {
+        memcpy(out, "unix", sizeof "unix");
+        return;
+    }
     if (!address_is_v4(a)) {
         inet_ntop(AF_INET6, a->octets, out, ADDRESS_TEXT_SIZE);
         return;
@@ -106,29 +120,38 @@ static bool bits_behind_are_zero(const struct network *n)
     return true;
 }
 
+/* The prefix length behind the slash; IPv4 counts from its own first bit. */
+static bool parse_prefix(struct bytes text, bool v4, struct network *out)
+{
+    int64_t prefix;
+    if (!text_parse_int64(text, 0, v4 ? 32 : 128, &prefix)) return false;
+    out->prefix = (int)prefix + (v4 ? 96 : 0);
+    return true;
+}
+
 bool network_parse(struct bytes text, struct network *out, struct error *error)
 {
     const uint8_t *slash = text.size ? memchr(text.data, '/', text.size) : NULL;
     struct bytes host = {text.data, slash ? (size_t)(slash - text.data) : text.size};
+    bool v4 = host.size > 0 && memchr(host.data, ':', host.size) == NULL;
     if (!address_parse(host, &out->address))
         return error_set(error, ERROR_INVALID, "'%.*s' is not an IP address or network", (int)text.size,
                          (const char *)text.data);
     out->prefix = 128;
-    if (!slash) return true;
-    bool v4 = memchr(host.data, ':', host.size) == NULL;
-    int64_t prefix;
-    if (!text_parse_int64((struct bytes){slash + 1, text.size - host.size - 1}, 0, v4 ? 32 : 128, &prefix))
+    if (slash && !parse_prefix((struct bytes){slash + 1, text.size - host.size - 1}, v4, out))
         return error_set(error, ERROR_INVALID, "'%.*s' has no prefix length of 0 to %d", (int)text.size,
                          (const char *)text.data, v4 ? 32 : 128);
-    out->prefix = (int)prefix + (v4 ? 96 : 0);
     if (!bits_behind_are_zero(out))
         return error_set(error, ERROR_INVALID, "'%.*s' has address bits set behind its prefix", (int)text.size,
                          (const char *)text.data);
+    if (out->prefix == 128 && address_is_none(&out->address))
+        return error_set(error, ERROR_INVALID, "'%.*s' is nobody's address", (int)text.size, (const char *)text.data);
     return true;
 }
 
 bool network_contains(const struct network *n, const struct address *a)
 {
+    if (address_is_none(a)) return n->prefix == 128 && address_is_none(&n->address);
     return prefix_equal(n->address.octets, a->octets, n->prefix);
 }
 

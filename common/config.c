@@ -77,32 +77,41 @@ struct config_file *config_open(const char *path, struct config_report *report)
     return file;
 }
 
+struct config_file *config_blank(const char *name, struct config_report *report)
+{
+    struct config_file *file = calloc(1, sizeof *file);
+    if (file != NULL) {
+        config_init(&file->tree);
+        file->name = bytes_dup(bytes_of(name));
+        if (file->name != NULL) return file;
+    }
+    config_report_add(report, name, 0, "out of memory");
+    config_close(file);
+    return NULL;
+}
+
+struct config_t *config_tree(struct config_file *f)
+{
+    return &f->tree;
+}
+
 struct config_file *config_parse(const char *name, struct bytes text, struct config_report *report)
 {
     if (!config_check_text(name, text, report)) return NULL;
 
+    struct config_file *file = config_blank(name, report);
+    if (file == NULL) return NULL;
     struct buffer lines;
-    struct config_file *file = calloc(1, sizeof *file);
     buffer_init(&lines, text.size + 1);
     buffer_bytes(&lines, text);
     buffer_byte(&lines, '\n'); /* without it a comment in the last line is a syntax error */
-    if (file != NULL) {
-        config_init(&file->tree);
-        file->name = bytes_dup(bytes_of(name));
-    }
-    if (file == NULL || !buffer_ok(&lines) || file->name == NULL) {
+    bool good = buffer_ok(&lines) && config_read_string(&file->tree, buffer_cstr(&lines)) == CONFIG_TRUE;
+    if (!buffer_ok(&lines))
         config_report_add(report, name, 0, "out of memory");
-        goto failed;
-    }
-    if (config_read_string(&file->tree, buffer_cstr(&lines)) != CONFIG_TRUE) {
+    else if (!good)
         config_report_add(report, name, config_error_line(&file->tree), "%s", config_error_text(&file->tree));
-        goto failed;
-    }
     buffer_close(&lines);
-    return file;
-
-failed:
-    buffer_close(&lines);
+    if (good) return file;
     config_close(file);
     return NULL;
 }

@@ -56,7 +56,16 @@ struct config_file;
 struct config_file *config_open(const char *path, struct config_report *report);
 /* The same from a text that is called `name` in messages. */
 struct config_file *config_parse(const char *name, struct bytes text, struct config_report *report);
+/* The same from a JSON object, with the words and the rules of a file; it stands at `root` ("trigger"), so that no
+ * environment reaches it.  null is as good as absent; a key must be a setting's name and stand there once. */
+struct config_file *config_parse_json(const char *name, const char *root, struct bytes text,
+                                      struct config_report *report);
 void config_close(struct config_file *f); /* NULL is legal */
+
+/* Appends the setting at `path` as JSON that does not depend on how it was written: members by name, no white space.
+ * A text that begins with one of the `opaque` prefixes (ended by NULL) is written as that prefix alone.  False when
+ * nothing stands there or without memory. */
+bool config_canonical(struct config_file *f, const char *path, const char *const *opaque, struct buffer *out);
 
 /* Fills `out` from the settings below `prefix` ("" for the top, "agents.[2]" for a list element) and from the defaults;
  * at the top the environment goes first: DRAWBRIDGE_<NAME in upper case, '_' for '.'>, a list written with commas, a

@@ -3,6 +3,11 @@
 #pragma once
 #include "config.h"
 
+/* libconfig's tree of a file; a file with an empty one (NULL without memory, which is reported). */
+struct config_t;
+struct config_t *config_tree(struct config_file *f);
+struct config_file *config_blank(const char *name, struct config_report *report);
+
 /* What a kind is called, and what a person has to write. */
 const char *config_kind_name(enum config_kind kind);
 const char *config_kind_expected(enum config_kind kind);

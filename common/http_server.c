@@ -1,15 +1,14 @@
 /* http_server.c: requests, connections and their deadlines on top of libmicrohttpd in external epoll mode.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "http_server.h"
-#include "address.h"
 #include "clock.h"
 #include "http_server_head.h"
 #include "log.h"
 #include "text.h"
+#include "tls.h"
 #include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +17,6 @@
 #include <unistd.h>
 
 enum {
-    BACKLOG = 1024,
     ARRIVED_TURNS_MAX = 256,
 };
 
@@ -42,6 +40,7 @@ struct http_request {
     bool begun, answered, suspended;
     struct http_reply reply; /* of a resumed request, until the library asks for it */
     void *user;
+    struct tls_identity *tls;
     struct head_reader reader;
 };
 
@@ -51,7 +50,9 @@ struct http_server {
     struct http_request *connections;
     int connection_count, request_count;
     int64_t arrivals; /* connections and requests so far */
-    int epoll_fd, port;
+    struct listener listener;
+    struct tls_identity *tls; /* for new connections; NULL: plain HTTP */
+    int epoll_fd;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     int64_t now_ms;      /* of this turn */
     int64_t next_due_ms; /* no deadline is earlier; 0: there is none */
@@ -106,6 +107,13 @@ static void server_sweep(struct http_server *s)
     }
 }
 
+/* The library has set up the session, and does not touch it before this returns. */
+static void connection_begin_tls(struct http_server *s, struct http_request *r)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info && info->tls_session && tls_identity_serve(s->tls, info->tls_session)) r->tls = tls_identity_ref(s->tls);
+}
+
 static void connection_started(struct http_server *s, struct MHD_Connection *connection, void **socket_context)
 {
     struct http_request *r = calloc(1, sizeof *r);
@@ -115,6 +123,7 @@ static void connection_started(struct http_server *s, struct MHD_Connection *con
     r->connection = connection;
     r->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     head_reader_init(&r->reader);
+    if (s->tls) connection_begin_tls(s, r);
     r->next = s->connections;
     if (r->next) r->next->prev = r;
     s->connections = r;
@@ -131,6 +140,7 @@ static void connection_closed(struct http_server *s, struct http_request *r)
     s->connection_count--;
     reply_drop(&r->reply);
     head_reader_close(&r->reader);
+    tls_identity_unref(r->tls);
     free(r);
 }
 
@@ -265,41 +275,24 @@ static size_t keep_escapes(void *ctx, struct MHD_Connection *connection, char *t
 
 /* ---- the server ---- */
 
-static int listen_on(const char *listen_text, int *port, struct error *error)
+static bool server_start(struct http_server *s, const struct http_server_settings *settings, struct error *error)
 {
-    struct sockaddr_storage address;
-    socklen_t size;
-    if (!address_parse_listen(listen_text, &address, &size, error)) return -1;
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        error_set_errno(error, errno, "socket for %s", listen_text);
-        return -1;
-    }
-    int on = 1, off = 0;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (address.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, BACKLOG) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
-        error_set_errno(error, errno, "listen on %s", listen_text);
-        close(fd);
-        return -1;
-    }
-    *port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                : ((struct sockaddr_in *)&address)->sin_port);
-    return fd;
-}
-
-static bool server_start(struct http_server *s, const struct http_server_settings *settings, int fd,
-                         struct error *error)
-{
+    const struct MHD_OptionItem tls_options[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)tls_no_certificate()},
+        {MHD_OPTION_END, 0, NULL},
+    };
     s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, s,
-        MHD_OPTION_EXTERNAL_LOGGER, hear_library, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)settings->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY,
-        MHD_OPTION_NOTIFY_CONNECTION, notify_connection, s, MHD_OPTION_NOTIFY_COMPLETED, notify_completed, s,
-        MHD_OPTION_URI_LOG_CALLBACK, note_target, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
-    if (!s->daemon) return error_set(error, ERROR_IO, "libmicrohttpd did not start on %s", settings->listen);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (s->tls ? MHD_USE_TLS : 0), 0, NULL, NULL,
+        handle, s, MHD_OPTION_EXTERNAL_LOGGER, hear_library, s, MHD_OPTION_LISTEN_SOCKET, s->listener.fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HTTP_CONNECTION_MEMORY, MHD_OPTION_NOTIFY_CONNECTION, notify_connection, s, MHD_OPTION_NOTIFY_COMPLETED,
+        notify_completed, s, MHD_OPTION_URI_LOG_CALLBACK, note_target, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
+        NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, s->tls ? tls_options : tls_options + 2,
+        MHD_OPTION_END);
+    if (!s->daemon)
+        return error_set(error, ERROR_IO, "libmicrohttpd did not start on %s%s", settings->listener.listen,
+                         s->tls ? " (was it built with GnuTLS?)" : "");
     s->epoll_fd = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     return true;
 }
@@ -309,7 +302,7 @@ struct http_server *http_server_new(const struct http_server_settings *settings,
 {
     struct http_server *s = calloc(1, sizeof *s);
     if (!s) {
-        error_set(error, ERROR_MEMORY, "no memory for the server on %s", settings->listen);
+        error_set(error, ERROR_MEMORY, "no memory for the server on %s", settings->listener.listen);
         return NULL;
     }
     s->app = *app;
@@ -317,15 +310,24 @@ struct http_server *http_server_new(const struct http_server_settings *settings,
     s->body_timeout_ms = settings->body_timeout_ms;
     s->idle_timeout_ms = settings->idle_timeout_ms;
     s->now_ms = clock_monotonic_ms();
-    int fd = listen_on(settings->listen, &s->port, error);
-    if (fd < 0) goto no_socket;
-    if (!server_start(s, settings, fd, error)) goto no_daemon;
+    s->tls = tls_identity_ref(settings->tls);
+    if (!listener_open(&s->listener, &settings->listener, error)) goto no_socket;
+    if (!server_start(s, settings, error)) goto no_daemon;
     return s;
 no_daemon:
-    close(fd);
+    listener_close(&s->listener);
 no_socket:
+    tls_identity_unref(s->tls);
     free(s);
     return NULL;
+}
+
+void http_server_set_tls(struct http_server *s, struct tls_identity *identity)
+{
+    assert(s->tls && identity);
+    tls_identity_ref(identity);
+    tls_identity_unref(s->tls);
+    s->tls = identity;
 }
 
 const char *http_library_version(void)
@@ -335,7 +337,7 @@ const char *http_library_version(void)
 
 int http_server_port(const struct http_server *s)
 {
-    return s->port;
+    return s->listener.port;
 }
 
 int http_server_fd(const struct http_server *s)
@@ -393,8 +395,8 @@ void http_server_quiesce(struct http_server *s)
     if (s->quiesced) return;
     server_take_arrived(s);
     s->quiesced = true;
-    int fd = MHD_quiesce_daemon(s->daemon);
-    if (fd != MHD_INVALID_SOCKET) close(fd);
+    MHD_quiesce_daemon(s->daemon);
+    listener_close(&s->listener);
     for (struct http_request *r = s->connections; r; r = r->next)
         if (!r->begun) request_sweep(r);
 }
@@ -402,7 +404,10 @@ void http_server_quiesce(struct http_server *s)
 void http_server_free(struct http_server *s)
 {
     if (!s) return;
+    if (!s->quiesced) MHD_quiesce_daemon(s->daemon); /* the socket is the listener's to close */
     MHD_stop_daemon(s->daemon);
+    listener_close(&s->listener);
+    tls_identity_unref(s->tls);
     free(s);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include "buffer.h"
 #include "error.h"
+#include "listener.h"
 
 /* The life of a request, all on the caller's loop thread:
  *
@@ -17,6 +18,7 @@ struct http_server;
 struct http_request;
 struct MHD_Response;
 struct sockaddr;
+struct tls_identity;
 
 /* Views into the connection's memory: they live until `done`. */
 struct http_header {
@@ -62,17 +64,23 @@ struct http_app {
 };
 
 struct http_server_settings {
-    const char *listen; /* "127.0.0.1:8080", "[::]:8080" (IPv4 too), port 0: any */
+    struct listener_settings listener;
+    struct tls_identity *tls; /* NULL: plain HTTP; shared, see http_server_set_tls */
     int64_t connections_max;
-    int64_t header_timeout_ms; /* from the connection's begin to the end of its first headers */
-    int64_t body_timeout_ms;   /* from there to the end of the body; also for taking the answer */
-    int64_t idle_timeout_ms;   /* between two requests; includes the second one's headers */
+    int64_t
+        header_timeout_ms;   /* from the connection's begin, TLS handshake included, to the end of its first headers */
+    int64_t body_timeout_ms; /* from there to the end of the body; also for taking the answer */
+    int64_t idle_timeout_ms; /* between two requests; includes the second one's headers */
 };
 
 /* Listens at once.  `app` is copied. */
 struct http_server *http_server_new(const struct http_server_settings *settings, const struct http_app *app,
                                     struct error *error);
+/* 0 on a Unix socket. */
 int http_server_port(const struct http_server *s);
+/* Connections from now on begin with this identity; those there are keep theirs.  Takes a reference of its own.  Only
+ * for a server that was made with one. */
+void http_server_set_tls(struct http_server *s, struct tls_identity *identity);
 /* Watch it for reading ... */
 int http_server_fd(const struct http_server *s);
 /* ... and call http_server_run when it is readable, after any http_resume, or when this many ms have passed (-1:
@@ -95,7 +103,7 @@ void http_server_quiesce(struct http_server *s);
 void http_server_free(struct http_server *s);
 
 const struct http_head *http_request_head(const struct http_request *r);
-/* The socket's peer; AF_INET or AF_INET6. */
+/* The socket's peer; AF_INET, AF_INET6 or AF_UNIX. */
 const struct sockaddr *http_request_peer(const struct http_request *r);
 /* The program's own data of this request; NULL in `head`. */
 void *http_request_user(const struct http_request *r);

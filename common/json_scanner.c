@@ -38,7 +38,7 @@ static bool fail(struct json_scanner *s, const char *what)
 
 static const uint8_t *skip_space(const uint8_t *at, const uint8_t *end)
 {
-    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+    while (at < end && *at <= ' ' && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
         at++;
     return at;
 }

@@ -48,5 +48,10 @@ const struct kafka_topic_def kafka_topics[TOPIC_COUNT] = {
                        "drawbridge.control",
                        false,
                        {{"cleanup.policy", "delete"}, {"retention.ms", DAYS_7}, CLEAN_ELECTION}},
-    [TOPIC_TRIGGERS] = {"triggers", "drawbridge.triggers", true, {{"cleanup.policy", "compact"}, CLEAN_ELECTION}},
+    /* An ingress reads it anew every six hours; whoever was away for less than a week still meets the tombstones. */
+    [TOPIC_TRIGGERS] =
+        {"triggers",
+         "drawbridge.triggers",
+         true,
+         {{"cleanup.policy", "compact"}, {"segment.ms", "86400000"}, {"delete.retention.ms", DAYS_7}, CLEAN_ELECTION}},
 };

@@ -28,8 +28,8 @@ static int page_health(struct manage *m)
 static int page_ready(struct manage *m)
 {
     if (m->hooks.ready(m->hooks.ctx, &m->text)) {
-        buffer_clear(&m->text);
-        buffer_text(&m->text, "ready\n");
+        if (m->text.size == 0) buffer_text(&m->text, "ready");
+        buffer_byte(&m->text, '\n');
         return 200;
     }
     buffer_byte(&m->text, '\n');
@@ -100,7 +100,7 @@ struct manage *manage_start(const char *listen, const struct metrics *metrics, s
     m->metrics = metrics;
     m->hooks = hooks;
     buffer_init(&m->text, TEXT_MAX);
-    const struct http_server_settings settings = {.listen = listen,
+    const struct http_server_settings settings = {.listener = {.listen = listen},
                                                   .connections_max = CONNECTIONS_MAX,
                                                   .header_timeout_ms = TIMEOUT_MS,
                                                   .body_timeout_ms = TIMEOUT_MS,

@@ -6,11 +6,11 @@
 #include "metrics.h"
 
 struct manage_hooks {
-    /* True when ready; else appends one sentence that says what is missing. */
-    bool (*ready)(void *ctx, struct buffer *why_not);
+    /* True when ready, with or without a text about it; else appends one sentence that says what is missing. */
+    bool (*ready)(void *ctx, struct buffer *text);
     /* Refreshes gauges right before /metrics is written; may be NULL. */
     void (*refresh)(void *ctx);
-    /* Appends rows behind those of the table; may be NULL. */
+    /* Appends to /metrics what no table can hold, in the same format; may be NULL. */
     void (*more)(void *ctx, struct buffer *out);
     void *ctx;
 };

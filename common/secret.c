@@ -156,7 +156,8 @@ static struct secret *from_file(const char *path, struct error *error)
 static struct secret *from_sealed(const char *rest, struct error *error)
 {
     (void)rest;
-    error_set(error, ERROR_INVALID, "sealed: secrets are not known to this version; use env:NAME or file:PATH");
+    error_set(error, ERROR_INVALID,
+              "a sealed: secret opens only in the trigger that it was made for; use env:NAME or file:PATH here");
     return NULL;
 }
 

@@ -83,6 +83,20 @@ bool text_parse_size(struct bytes text, int64_t *bytes)
     return parse_with_unit(text, units, bytes);
 }
 
+bool text_parse_rate(struct bytes text, int64_t *amount, int64_t *period_ms)
+{
+    static const struct unit periods[] = {{"/s", 1000}, {"/min", 60 * 1000}, {"/h", 3600 * 1000}, {NULL, 0}};
+    int64_t value;
+    if (!take_digits(&text, &value) || value < 1 || value > 1000000) return false;
+    for (const struct unit *period = periods; period->name; period++) {
+        if (!bytes_are(text, period->name)) continue;
+        *amount = value;
+        *period_ms = period->factor;
+        return true;
+    }
+    return false;
+}
+
 bool text_parse_duration(struct bytes text, int64_t *ms)
 {
     static const struct unit units[] = {{"ms", 1},          {"s", 1000},         {"m", 60 * 1000},

@@ -13,6 +13,9 @@ bool text_parse_size(struct bytes text, int64_t *bytes);
 /* "250ms", "4s", "5m", "2h", "7d"; a bare "0" is zero, any other bare number is refused -> milliseconds. */
 bool text_parse_duration(struct bytes text, int64_t *ms);
 
+/* "100/s", "6000/min", "5/h": an amount of 1 to 1,000,000 for each period -> amount and milliseconds. */
+bool text_parse_rate(struct bytes text, int64_t *amount, int64_t *period_ms);
+
 /* RFC 3339 UTC with microseconds, "2026-11-23T12:00:00.123456Z" (27 characters + NUL).  A moment outside the years
  * 0 to 9999 prints as the nearest end of them. */
 enum { TEXT_TIME_SIZE = 28 };
@@ -62,3 +65,11 @@ bool text_is_bare(struct bytes text);
  * that is not UTF-8.  Takes that character off `text` and returns the length of the escape. */
 enum { TEXT_ESCAPE_SIZE = 8 };
 size_t text_json_escape(struct bytes *text, char out[TEXT_ESCAPE_SIZE]);
+
+/* ---- text_pattern.c ---- */
+
+/* True if the whole text is what the pattern says; each '*' stands for any bytes, also none.  Case counts. */
+bool text_matches(struct bytes text, struct bytes pattern);
+/* Appends the text with each %XX as the byte it means (RFC 3986 2.1) and, in a query (application/
+ * x-www-form-urlencoded), each '+' as a blank.  False, and nothing appended, for a '%' without two hex digits. */
+bool text_unescape_url(struct bytes text, bool query, struct buffer *out);

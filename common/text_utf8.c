@@ -54,7 +54,10 @@ static uint64_t mark_equal(uint64_t word, uint8_t b)
 static uint64_t load_word(const uint8_t *at, size_t size)
 {
     uint64_t word = EACH_BYTE('a');
-    memcpy(&word, at, size < sizeof word ? size : sizeof word);
+    if (size < sizeof word)
+        memcpy(&word, at, size);
+    else
+        memcpy(&word, at, sizeof word);
     return word;
 }
 
@@ -98,12 +101,14 @@ size_t text_json_plain(struct bytes text)
 
 bool text_is_bare(struct bytes text)
 {
+    bool plain = true;
     for (size_t at = 0; at < text.size; at += 8) {
         uint64_t word = load_word(text.data + at, text.size - at);
         uint64_t marks = mark_equal(word, ' ') | mark_equal(word, '=');
         if ((marks & EACH_BYTE(0x80)) != 0) return false;
+        plain = plain && word_is_plain(word);
     }
-    return text.size > 0 && text_json_plain(text) == text.size;
+    return text.size > 0 && (plain || text_json_plain(text) == text.size);
 }
 
 size_t text_before_control(struct bytes text)

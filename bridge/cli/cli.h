@@ -37,7 +37,7 @@ struct cli_command {
     enum cli_exit (*run)(struct cli *cli, void *settings);
 };
 extern const struct cli_command dev_command, send_command, results_command, replay_command, topics_command,
-    check_command, verify_command, sign_command;
+    check_command, verify_command, sign_command, trigger_command;
 
 /* ---- options.c: options are declared once: parsing, ranges and --help come from the table ---- */
 
@@ -97,6 +97,7 @@ extern const size_t connect_option_count;
 struct cli_kafka {
     struct kafka_settings settings;
     struct kafka_topic_names topics;
+    char *trigger_topic, *key_file, *public_url, *prefix; /* of an ingress's configuration, else their defaults */
 };
 /* From --config's kafka and topics groups, then --brokers and -X on top.  Close with connect_close in any case. */
 bool connect_load(const struct cli_connection *connection, struct cli_kafka *out, struct error *error);

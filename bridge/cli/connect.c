@@ -18,7 +18,7 @@ const struct cli_option connect_options[] = {
      .kind = CLI_TEXT,
      .offset = offsetof(struct cli_connection, config),
      .argument = "FILE",
-     .help = "take connection and topic names from a runner's configuration"},
+     .help = "take connection and topic names from the configuration of a runner or an ingress"},
     {.name = "property",
      .letter = 'X',
      .kind = CLI_LIST,
@@ -42,6 +42,27 @@ static const struct config_option file_options[] = {
     KAFKA_TOPIC_OPTION(offsetof(struct cli_kafka, topics), TOPIC_JOURNAL, "journal", "drawbridge.journal"),
     KAFKA_TOPIC_OPTION(offsetof(struct cli_kafka, topics), TOPIC_CONTROL, "control", "drawbridge.control"),
     KAFKA_TOPIC_OPTION(offsetof(struct cli_kafka, topics), TOPIC_TRIGGERS, "triggers", "drawbridge.triggers"),
+    /* Of an ingress; the defaults are its own. */
+    {.name = "triggers.topic",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct cli_kafka, trigger_topic),
+     .default_text = "",
+     .help = ""},
+    {.name = "triggers.key_file",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct cli_kafka, key_file),
+     .default_text = "",
+     .help = ""},
+    {.name = "http.public_url",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct cli_kafka, public_url),
+     .default_text = "http://localhost:8080",
+     .help = ""},
+    {.name = "http.prefix",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct cli_kafka, prefix),
+     .default_text = "/api/v1/agents",
+     .help = ""},
 };
 enum { FILE_OPTION_COUNT = sizeof file_options / sizeof file_options[0] };
 
@@ -119,6 +140,11 @@ bool connect_load(const struct cli_connection *connection, struct cli_kafka *out
     if (connection->brokers == NULL && connection->config == NULL)
         return error_set(error, ERROR_INVALID, "say which Kafka: --brokers HOST:PORT or --config FILE");
     if (!file_load(connection->config, out, error)) return false;
+    if (*out->trigger_topic != '\0') { /* an ingress names it itself */
+        free(out->topics.name[TOPIC_TRIGGERS]);
+        out->topics.name[TOPIC_TRIGGERS] = out->trigger_topic;
+        out->trigger_topic = NULL;
+    }
     struct config_map *map = &out->settings.properties;
     if (connection->brokers != NULL && !property_set(map, "bootstrap_servers", connection->brokers, error))
         return false;

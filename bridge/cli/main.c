@@ -9,8 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct cli_command *const commands[] = {&dev_command,    &send_command,  &results_command, &replay_command,
-                                                     &topics_command, &check_command, &verify_command,  &sign_command};
+static const struct cli_command *const commands[] = {&dev_command,    &send_command,    &verify_command,
+                                                     &sign_command,   &results_command, &replay_command,
+                                                     &topics_command, &trigger_command, &check_command};
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static const char *const exit_texts[] = {

@@ -31,7 +31,7 @@ static enum walk walk_line(struct bytes line, const struct network *proxies, siz
         const uint8_t *comma = line.size ? memrchr(line.data, ',', line.size) : NULL;
         size_t begin = comma ? (size_t)(comma - line.data) + 1 : 0;
         struct bytes entry = trim((struct bytes){line.data + begin, line.size - begin});
-        if (!address_parse_with_port(entry, peer)) return WALK_MALFORMED;
+        if (!address_parse_with_port(entry, peer) || address_is_none(peer)) return WALK_MALFORMED;
         if (!contains(proxies, proxy_count, peer)) return WALK_FOUND;
         if (!comma) return WALK_GOES_ON;
         line.size = begin - 1;
@@ -137,6 +137,38 @@ bool admission_content_type(struct bytes content_type, char *const *patterns, si
     for (size_t i = 0; i < count; i++)
         if (matches(type, bytes_of(patterns[i]))) return true;
     return false;
+}
+
+/* A star must not let it in by accident: the sender's word on source and id counts then. */
+bool admission_is_cloudevent(struct bytes content_type, char *const *patterns, size_t count)
+{
+    struct bytes type = bytes_of("application/cloudevents+json");
+    if (!text_equal_ignore_case(media_type(content_type), type)) return false;
+    for (size_t i = 0; i < count; i++)
+        if (text_equal_ignore_case(bytes_of(patterns[i]), type)) return true;
+    return false;
+}
+
+bool admission_event(struct bytes type, char *const *patterns, size_t count)
+{
+    bool any_wanted = false, wanted = false;
+    for (size_t i = 0; i < count; i++) {
+        struct bytes pattern = bytes_of(patterns[i]);
+        bool unwanted = pattern.size > 0 && pattern.data[0] == '!';
+        if (unwanted) pattern = (struct bytes){pattern.data + 1, pattern.size - 1};
+        bool matched = text_matches(type, pattern);
+        if (matched && unwanted) return false;
+        any_wanted = any_wanted || !unwanted;
+        wanted = wanted || (matched && !unwanted);
+    }
+    return wanted || !any_wanted;
+}
+
+/* A handshake carries no Origin; addresses count for it as for deliveries. */
+const char *admission_address(const struct source_policy *policy, const struct address *peer)
+{
+    bool listed = contains(policy->allowed, policy->allowed_count, peer);
+    return policy->allowed_count > 0 && !listed ? "address not allowed" : NULL;
 }
 
 bool admission_is_json(struct bytes content_type)

@@ -3,9 +3,11 @@
 #include "clock.h"
 #include "ingress.h"
 #include "log.h"
+#include "tls.h"
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -39,17 +41,31 @@ void ingress_random(struct ingress *in, void *out, size_t size)
 
 /* ---- the management listener's questions ---- */
 
-static bool is_ready(void *ctx, struct buffer *why_not)
+/* With a spool the ingress is ready as long as that has room, whatever Kafka does; the text says so. */
+static bool is_ready(void *ctx, struct buffer *text)
 {
     struct ingress *in = ctx;
     const char *why;
     if (in->draining) {
-        buffer_text(why_not, "shutting down");
+        buffer_text(text, "shutting down");
         return false;
     }
-    if (publisher_ready(in->publisher, &why)) return true;
-    buffer_text(why_not, why);
-    return false;
+    /* Triggers that nobody knows yet can't be served, spool or not. */
+    if (in->topic && !trigger_topic_converged(in->topic, &why)) {
+        buffer_text(text, why);
+        return false;
+    }
+    bool kafka = publisher_ready(in->publisher, &why), ready = kafka || (in->spool && spool_ready(in->spool));
+    if (ready && in->spool) buffer_text(text, "ready; ");
+    if (!kafka) buffer_format(text, "Kafka is away (%s)%s", why, in->spool ? "; " : "");
+    if (in->spool) spool_describe(in->spool, text);
+    return ready;
+}
+
+static bool takes_deliveries(const struct ingress *in)
+{
+    return !in->draining && (!in->topic || trigger_topic_converged(in->topic, NULL)) &&
+           (publisher_ready(in->publisher, NULL) || (in->spool && spool_ready(in->spool)));
 }
 
 static void refresh(void *ctx)
@@ -65,23 +81,37 @@ static void refresh(void *ctx)
         {METRIC_BODY_BYTES, in->body_bytes},
         {METRIC_CONNECTIONS, http_server_connections(in->server)},
         {METRIC_TRIGGERS, (int64_t)trigger_set_count(in->triggers)},
-        {METRIC_READY, !in->draining && publisher_ready(in->publisher, NULL)},
+        {METRIC_READY, takes_deliveries(in)},
     };
     for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
         metrics_set(in->metrics, gauges[i].metric, gauges[i].value);
+    if (in->spool) spool_refresh(in->spool);
     /* Counted elsewhere; the table takes over what is new. */
     metrics_add(in->metrics, METRIC_TIMED_OUT,
                 http_server_timed_out(in->server) - metrics_get(in->metrics, METRIC_TIMED_OUT));
     metrics_add(in->metrics, METRIC_LOG_DROPPED, log_dropped() - metrics_get(in->metrics, METRIC_LOG_DROPPED));
 }
 
-static void write_secret_uses(void *ctx, struct buffer *out)
+static void write_more(void *ctx, struct buffer *out)
 {
     const struct ingress *in = ctx;
     secret_use_write(in->triggers, out);
+    account_write_metrics(&in->strangers, in->triggers, out);
 }
 
 /* ---- build and tear down ---- */
+
+static bool open_spool(struct ingress *in, struct error *error)
+{
+    const struct spool_settings settings = {.directory = in->settings.spool_directory,
+                                            .size_max = in->settings.spool_size_max,
+                                            .metrics = in->metrics,
+                                            .answered = webhook_published,
+                                            .ctx = in};
+    if (!settings.directory[0]) return true;
+    in->spool = spool_open(&settings, error);
+    return in->spool != NULL;
+}
 
 static bool open_publisher(struct ingress *in, struct error *error)
 {
@@ -90,36 +120,27 @@ static bool open_publisher(struct ingress *in, struct error *error)
         .topic = in->settings.events_topic,
         .queue_max = in->settings.queue_max,
         .metrics = in->metrics,
-        .answered = webhook_published,
-        .ctx = in,
+        .answered = in->spool ? spool_answered : webhook_published,
+        .ctx = in->spool ? (void *)in->spool : (void *)in,
     };
     in->publisher = publisher_new(&settings, error);
-    return in->publisher ? true : error_context(error, "kafka");
-}
-
-static bool open_server(struct ingress *in, struct error *error)
-{
-    const struct settings *s = &in->settings;
-    const struct http_server_settings settings = {.listen = s->listen,
-                                                  .connections_max = s->connections_max,
-                                                  .header_timeout_ms = s->header_timeout_ms,
-                                                  .body_timeout_ms = s->body_timeout_ms,
-                                                  .idle_timeout_ms = s->idle_timeout_ms};
-    const struct http_app app = {.ctx = in,
-                                 .head = webhook_head,
-                                 .body = webhook_body,
-                                 .complete = webhook_complete,
-                                 .done = webhook_done,
-                                 .malformed = webhook_malformed};
-    in->server = http_server_new(&settings, &app, error);
-    return in->server ? true : error_context(error, "http");
+    if (!in->publisher) return error_context(error, "kafka");
+    if (in->spool) spool_set_publisher(in->spool, in->publisher);
+    return true;
 }
 
 static bool open_manage(struct ingress *in, struct error *error)
 {
-    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .more = write_secret_uses, .ctx = in};
+    const struct manage_hooks hooks = {.ready = is_ready, .refresh = refresh, .more = write_more, .ctx = in};
     in->manage = manage_start(in->settings.manage_listen, in->metrics, hooks, error);
     return in->manage != NULL;
+}
+
+static bool open_topic(struct ingress *in, struct error *error)
+{
+    if (!in->settings.trigger_topic[0]) return true;
+    in->topic = trigger_topic_new(&in->settings, in->schemes, in->metrics, error);
+    return in->topic ? true : error_context(error, "triggers.topic");
 }
 
 bool ingress_open(struct ingress *in, struct error *error)
@@ -130,21 +151,32 @@ bool ingress_open(struct ingress *in, struct error *error)
     ingress_metric_defs(in->metric_defs);
     in->metrics = metrics_new(in->metric_defs, METRICS);
     if (!in->metrics) return error_set(error, ERROR_MEMORY, "no memory for the metrics");
-    return answers_open(in, error) && open_publisher(in, error) && open_manage(in, error) && open_server(in, error);
+    in->directory = trigger_set_ref(in->triggers);
+    /* Both sockets first, for they may need root; the clients of Kafka have threads, so they come when root is given
+     * up. Nobody is served before the loop runs. */
+    return notify_open(&in->notify, getpid(), error) && answers_open(in, error) && open_manage(in, error) &&
+           listen_open(in, error) && open_spool(in, error) && open_publisher(in, error) && open_topic(in, error);
 }
 
 void ingress_close(struct ingress *in)
 {
     publisher_free(in->publisher); /* answers whoever still waits */
     in->publisher = NULL;
+    spool_close(in->spool); /* so does this */
+    in->spool = NULL;
     for (int turn = 0; in->server && turn < FAREWELL_TURNS; turn++)
         http_server_run(in->server, clock_monotonic_ms());
     http_server_free(in->server);
     manage_stop(in->manage);
+    tls_identity_unref(in->tls);
+    notify_close(&in->notify);
     webhook_close(in);
     answers_close(in);
+    trigger_topic_free(in->topic);
     metrics_free(in->metrics);
     trigger_set_unref(in->triggers);
+    trigger_set_unref(in->directory);
+    free(in->strangers.denials);
     scheme_set_free(in->schemes);
     settings_close(&in->settings);
     log_flush();
@@ -163,23 +195,56 @@ static void log_problems(const struct config_report *report)
     }
 }
 
-void ingress_reload(struct ingress *in)
+/* The directory's triggers and the topic's, as one new snapshot; without memory the old one stays. */
+static void serve_triggers(struct ingress *in)
+{
+    struct trigger_set *all =
+        in->topic ? trigger_topic_merge(in->topic, in->directory) : trigger_set_ref(in->directory);
+    if (!all) {
+        log_event(LOG_ERROR, "triggers kept as they were", log_text("problem", "no memory for the triggers"));
+        return;
+    }
+    secret_use_carry(in->triggers, all);
+    trigger_set_inherit(all, in->triggers);
+    trigger_set_unref(in->triggers);
+    in->triggers = all;
+}
+
+static void reload_keys(struct ingress *in, struct config_report *report)
+{
+    struct error error;
+    if (settings_load_keys(&in->settings, &error)) return;
+    config_report_add(report, in->settings.key_file, 0, "%s", error.text);
+}
+
+static void reload_triggers(struct ingress *in)
 {
     struct config_report report;
     config_report_init(&report);
+    reload_keys(in, &report);
     struct trigger_set *fresh = trigger_source_load(&in->settings, in->schemes, &report);
-    if (fresh) {
-        secret_use_carry(in->triggers, fresh);
-        trigger_set_unref(in->triggers);
-        in->triggers = fresh;
+    if (in->topic) trigger_topic_again(in->topic, clock_monotonic_ms());
+    if (fresh && report.problems == 0) {
+        trigger_set_unref(in->directory);
+        in->directory = fresh;
+        serve_triggers(in);
         metrics_add(in->metrics, METRIC_RELOADS, 1);
         log_event(LOG_INFO, "triggers reloaded", log_int("count", (int64_t)trigger_set_count(fresh)));
     } else {
+        trigger_set_unref(fresh);
         metrics_add(in->metrics, METRIC_RELOAD_FAILURES, 1);
         log_problems(&report);
         log_event(LOG_ERROR, "triggers kept as they were", log_int("problems", report.problems));
     }
     config_report_close(&report);
+}
+
+void ingress_reload(struct ingress *in)
+{
+    notify_reloading(&in->notify, clock_monotonic_us());
+    reload_triggers(in);
+    listen_reload(in);
+    notify_ready(&in->notify);
 }
 
 /* ---- the loop ---- */
@@ -196,7 +261,9 @@ static bool loop_open(struct loop *l, struct error *error)
     if (l->epoll_fd < 0) return error_set_errno(error, errno, "epoll_create1");
     l->signal_fd = daemon_signal_fd(error);
     return l->signal_fd >= 0 && watch(l, l->signal_fd, error) && watch(l, http_server_fd(l->in->server), error) &&
-           watch(l, manage_fd(l->in->manage), error) && watch(l, publisher_fd(l->in->publisher), error);
+           watch(l, manage_fd(l->in->manage), error) && watch(l, publisher_fd(l->in->publisher), error) &&
+           (!l->in->spool || watch(l, spool_fd(l->in->spool), error)) &&
+           (!l->in->topic || watch(l, trigger_topic_fd(l->in->topic), error));
 }
 
 static void loop_close(struct loop *l)
@@ -210,6 +277,8 @@ static void begin_drain(struct loop *l)
     struct ingress *in = l->in;
     http_server_quiesce(in->server); /* what was sent before the signal is a delivery like any other */
     in->draining = true;
+    notify_stopping(&in->notify);
+    if (in->spool) spool_stop(in->spool);
     l->drain_until_ms = clock_monotonic_ms() + in->settings.drain_ms;
     log_event(LOG_INFO, "draining", log_int("requests", http_server_requests(in->server)),
               log_int("events", (int64_t)publisher_outstanding(in->publisher)));
@@ -237,6 +306,9 @@ static int wait_ms(const struct loop *l)
     int64_t now_ms = clock_monotonic_ms();
     int wait = sooner(http_server_timeout_ms(in->server, now_ms), publisher_timeout_ms(in->publisher, now_ms));
     wait = sooner(wait, manage_timeout_ms(in->manage));
+    wait = sooner(wait, notify_timeout_ms(&in->notify, now_ms));
+    if (in->spool) wait = sooner(wait, spool_timeout_ms(in->spool, now_ms));
+    if (in->topic) wait = sooner(wait, trigger_topic_timeout_ms(in->topic, now_ms));
     if (in->draining) wait = sooner(wait, l->drain_until_ms > now_ms ? (int)(l->drain_until_ms - now_ms) : 0);
     return wait;
 }
@@ -250,23 +322,30 @@ static void turn(struct loop *l)
     struct epoll_event events[8];
     log_flush();
     int count = epoll_wait(l->epoll_fd, events, 8, wait_ms(l));
+    int64_t now_ms = clock_monotonic_ms();
     bool manage = manage_timeout_ms(in->manage) == 0;
+    bool topic = in->topic && trigger_topic_timeout_ms(in->topic, now_ms) == 0;
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == l->signal_fd) take_signals(l);
         manage = manage || events[i].data.fd == manage_fd(in->manage);
+        topic = topic || (in->topic && events[i].data.fd == trigger_topic_fd(in->topic));
     }
-    int64_t now_ms = clock_monotonic_ms();
     publisher_run(in->publisher, now_ms);
+    if (topic && trigger_topic_run(in->topic, now_ms)) serve_triggers(in);
+    if (in->spool) spool_run(in->spool, now_ms);
     http_server_run(in->server, now_ms);
     publisher_flush(in->publisher);
+    if (in->spool) spool_flush(in->spool);
     if (manage) manage_run(in->manage);
+    notify_ping(&in->notify, now_ms);
 }
 
 static bool drained(const struct loop *l)
 {
     const struct ingress *in = l->in;
+    size_t rows = in->spool ? spool_rows_outstanding(in->spool) : 0;
     return http_server_requests(in->server) == 0 && http_server_connections(in->server) == 0 &&
-           publisher_outstanding(in->publisher) == 0;
+           publisher_outstanding(in->publisher) == rows && (!in->spool || spool_quiet(in->spool));
 }
 
 /* Until everything is answered and every record has its report, or the time or a second signal says enough. */
@@ -309,6 +388,7 @@ int ingress_run(struct ingress *in)
                   log_int("port", http_server_port(in->server)), log_int("manage_port", manage_port(in->manage)),
                   log_int("triggers", (int64_t)trigger_set_count(in->triggers)),
                   log_text("version", DRAWBRIDGE_VERSION));
+        notify_ready(&in->notify);
         code = serve(&l);
     } else {
         log_event(LOG_ERROR, "loop", log_text("error", error.text));

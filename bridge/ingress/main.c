@@ -13,29 +13,12 @@ static const struct daemon_program program = {
     .help_config_more = trigger_source_help,
 };
 
-/* Schemes of the operator's own, beside the built-in ones. */
-static bool load_scheme_file(struct ingress *in, struct config_report *report)
-{
-    if (!in->settings.scheme_file[0]) return true;
-    struct config_file *file = config_open(in->settings.scheme_file, report);
-    bool good = file && scheme_set_add(in->schemes, file, report);
-    config_close(file);
-    return good;
-}
-
 /* Settings, schemes and triggers; every problem of all three. */
 static bool load(struct ingress *in, const char *path, struct config_report *report)
 {
-    struct error error;
-    if (!settings_load(&in->settings, path, report)) return false;
-    in->schemes = scheme_set_load(scheme_providers_text, &error);
-    if (!in->schemes) {
-        config_report_add(report, "providers.cfg", 0, "%s", error.text);
-        return false;
-    }
-    if (!load_scheme_file(in, report)) return false;
+    if (!ingress_configure(in, path, report)) return false;
     in->triggers = trigger_source_load(&in->settings, in->schemes, report);
-    return in->triggers != NULL;
+    return listen_load_tls(in, report) && in->triggers != NULL;
 }
 
 static int run(struct ingress *in)
@@ -49,12 +32,13 @@ static int run(struct ingress *in)
 
 int main(int argc, char **argv)
 {
-    static struct ingress in;
+    static struct ingress in = {.notify = {.fd = -1}};
     struct daemon_program with_count = program;
     struct daemon_options options;
     struct config_report report;
     struct error error;
     int code = DAEMON_EXIT_FAILURE;
+    if (judge_asked(argc, argv)) return judge_run(argc, argv);
     with_count.option_count = settings_option_count;
     if (!daemon_command_line(&with_count, argc, argv, &options, &code)) return code;
     if (!daemon_start(&error) || !signature_init(&error)) {

@@ -151,6 +151,21 @@ static void note_acknowledged(struct publisher *p, const struct ticket *t)
     metrics_observe_us(p->settings.metrics, METRIC_PRODUCE_TIME, p->now_us - t->sent_us);
 }
 
+/* Refused for good is only what the record itself is to blame for: a topic that is missing or closed to us may be
+ * there again. */
+static enum publish_end end_of(rd_kafka_resp_err_t code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE: return PUBLISH_OVERSIZED;
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION: return PUBLISH_REFUSED;
+    default: return PUBLISH_FAILED;
+    }
+}
+
 static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
     (void)rk;
@@ -158,11 +173,8 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
     struct ticket *t = m->_private;
     struct publish_report report = {.end = PUBLISH_ACKNOWLEDGED, .partition = m->partition, .offset = m->offset};
     if (m->err) {
-        report = (struct publish_report){.end = m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? PUBLISH_OVERSIZED
-                                                                                               : PUBLISH_FAILED,
-                                         .partition = m->partition,
-                                         .offset = -1,
-                                         .reason = rd_kafka_err2str(m->err)};
+        report = (struct publish_report){
+            .end = end_of(m->err), .partition = m->partition, .offset = -1, .reason = rd_kafka_err2str(m->err)};
         p->fatal = p->fatal || m->err == RD_KAFKA_RESP_ERR__FATAL;
     } else {
         note_acknowledged(p, t);
@@ -320,9 +332,18 @@ static void producer_stop(struct publisher *p, const char *reason)
         ticket_end(p, p->tickets); /* with the producer went their reports */
 }
 
-static void producer_rebuild(struct publisher *p, int64_t now_ms)
+static void producer_renew(struct publisher *p, int64_t now_ms)
 {
     struct error error;
+    p->connected = p->fatal = p->stalled = false;
+    snprintf(p->why, sizeof p->why, "the producer is being replaced");
+    if (producer_start(p, &error)) return;
+    log_event(LOG_ERROR, "no new kafka producer", log_text("error", error.text));
+    p->retry_ms = now_ms + REBUILD_RETRY_MS;
+}
+
+static void producer_rebuild(struct publisher *p, int64_t now_ms)
+{
     char text[256] = "";
     if (p->rk) {
         rd_kafka_fatal_error(p->rk, text, sizeof text);
@@ -331,11 +352,14 @@ static void producer_rebuild(struct publisher *p, int64_t now_ms)
         metrics_add(p->settings.metrics, METRIC_REBUILDS, 1);
         producer_stop(p, "the producer had to be replaced");
     }
-    p->connected = p->fatal = false;
-    snprintf(p->why, sizeof p->why, "the producer is being replaced");
-    if (producer_start(p, &error)) return;
-    log_event(LOG_ERROR, "no new kafka producer", log_text("error", error.text));
-    p->retry_ms = now_ms + REBUILD_RETRY_MS;
+    producer_renew(p, now_ms);
+}
+
+void publisher_reset(struct publisher *p, const char *reason, int64_t now_ms)
+{
+    metrics_add(p->settings.metrics, METRIC_REBUILDS, 1);
+    producer_stop(p, reason);
+    producer_renew(p, now_ms);
 }
 
 /* ---- the face ---- */

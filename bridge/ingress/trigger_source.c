@@ -1,6 +1,7 @@
-/* trigger_source.c: triggers from a directory of files: all of them into a new snapshot, or none.
+/* trigger_source.c: triggers from a directory of files, all of them into a new snapshot or none; or one from a record.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ingress.h"
+#include "secret_record.h"
 #include "text.h"
 #include <dirent.h>
 #include <errno.h>
@@ -99,6 +100,38 @@ const struct config_option trigger_file_options[] = {
      .offset = AT(public_url),
      .default_text = "",
      .help = "in place of http.public_url"},
+    {.name = "events",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(events),
+     .default_text = "",
+     .help = "event types that are wanted, all others are ignored; '*' is any text, '!' in front: not wanted"},
+    {.name = "rate",
+     .kind = CONFIG_TEXT,
+     .offset = AT(rate),
+     .default_text = "",
+     .help = "deliveries that may come in, \"100/s\", \"6000/min\", \"50/h\"; beyond it 429; empty: no limit"},
+    {.name = "burst",
+     .kind = CONFIG_INT,
+     .offset = AT(burst),
+     .default_text = "0",
+     .min = "0",
+     .max = "1000000",
+     .help = "how many of them may come at once; 0: the rate's whole amount"},
+    {.name = "handshake",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(handshake),
+     .default_text = "",
+     .help = "kinds of handshakes that are answered besides the scheme's"},
+    {.name = "allowed_origins",
+     .kind = CONFIG_TEXT_LIST,
+     .offset = AT(allowed_origins),
+     .default_text = "",
+     .help = "WebHook-Request-Origin names that cloudevents-options consents to; \"*\": any"},
+    {.name = "spool",
+     .kind = CONFIG_BOOL,
+     .offset = AT(spool),
+     .default_text = "false",
+     .help = "events go to the spool while Kafka is away; not said: as spool.default says"},
 };
 const size_t trigger_file_option_count = sizeof trigger_file_options / sizeof trigger_file_options[0];
 
@@ -257,6 +290,16 @@ static bool make_texts(struct trigger_loading *l)
     return t->webhook_url && t->ce_source && (!scheme || make_identity(t, scheme));
 }
 
+static void load_spool(struct trigger_loading *l)
+{
+    char path[128];
+    struct trigger *t = l->trigger;
+    snprintf(path, sizeof path, "%s.spool", l->path);
+    bool there = l->settings->spool_directory && l->settings->spool_directory[0];
+    t->spool = there && (config_has(l->file, path) ? t->options.spool : l->settings->spool_default);
+    if (t->options.spool && !there) trigger_problem(l, "spool", "needs spool.directory in the ingress's configuration");
+}
+
 static void load_answers(struct trigger_loading *l)
 {
     struct trigger *t = l->trigger;
@@ -276,6 +319,11 @@ static void load_answers(struct trigger_loading *l)
     const char *repeats = scheme ? scheme_signature_repeats(scheme) : NULL;
     if (o->dedupe == DEDUPE_SIGNATURE && repeats)
         trigger_problem(l, "dedupe", "\"signature\" can't tell deliveries of this scheme apart: %s", repeats);
+    t->account = account_new();
+    if (!t->account) trigger_problem(l, "agent_id", "no memory");
+    struct error error;
+    for (size_t i = 0; i < trigger_policy_count; i++)
+        if (!trigger_policies[i].make(t, l, &error)) trigger_problem(l, trigger_policies[i].option, "%s", error.text);
 }
 
 /* ---- files ---- */
@@ -296,12 +344,14 @@ static struct trigger *load_trigger(struct trigger_loading *l)
         trigger_verify_load(l);
         load_source(l);
         load_answers(l);
+        load_spool(l);
         if (!make_texts(l)) trigger_problem(l, "agent_id", "no memory");
         if (!buffer_ok(&l->trigger->trigger_json) || l->trigger->trigger_json.size > JSON_MAX / 2)
             trigger_problem(l, "metadata", "is over %d KiB", JSON_MAX / 2048);
     }
+    l->trigger->references = 1;
     if (l->report->problems == before) return l->trigger;
-    trigger_free(l->trigger);
+    trigger_unref(l->trigger);
     return NULL;
 }
 
@@ -319,7 +369,7 @@ static void load_file(struct trigger_loading *l, const char *path, struct trigge
         struct trigger *t = load_trigger(l);
         if (!t || trigger_set_add(set, t)) continue;
         trigger_problem(l, "agent_id", "has a trigger already, in this file or in another");
-        trigger_free(t);
+        trigger_unref(t);
     }
     config_reject_unknown(l->file, l->report);
     config_close(l->file);
@@ -369,4 +419,48 @@ struct trigger_set *trigger_source_load(const struct settings *settings, const s
     if (report->problems == before) return set;
     trigger_set_unref(set);
     return NULL;
+}
+
+/* ---- a record ---- */
+
+struct record_words {
+    int64_t revision;
+};
+static const struct config_option record_options[] = {
+    {.name = "revision",
+     .kind = CONFIG_INT,
+     .offset = offsetof(struct record_words, revision),
+     .default_text = "0",
+     .min = "0",
+     .help = "of a record: higher than that of the record it replaces"},
+};
+static struct trigger *load_record(struct trigger_loading *l, const struct record *record)
+{
+    int before = l->report->problems;
+    struct record_words words;
+    if (!secret_record_digest(l->file, l->path, l->digest)) {
+        config_report_add(l->report, config_name(l->file), 0, "no memory for a record");
+        return NULL;
+    }
+    config_load(l->file, l->path, record_options, 1, &words, l->report);
+    struct trigger *t = load_trigger(l);
+    config_reject_unknown(l->file, l->report);
+    if (!t) return NULL;
+    t->revision = words.revision;
+    if (!bytes_are(record->key, t->options.agent_id)) trigger_problem(l, "agent_id", "is not the record's key");
+    if (l->report->problems == before) return t;
+    trigger_unref(t);
+    return NULL;
+}
+
+struct trigger *trigger_source_record(const struct settings *settings, const struct scheme_set *schemes,
+                                      const char *name, const struct record *record, struct config_report *report)
+{
+    struct trigger_loading l = {
+        .settings = settings, .schemes = schemes, .report = report, .record = true, .path = "trigger"};
+    l.file = config_parse_json(name, l.path, record->value, report);
+    if (!l.file) return NULL;
+    struct trigger *t = load_record(&l, record);
+    config_close(l.file);
+    return t;
 }

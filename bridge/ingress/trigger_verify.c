@@ -38,12 +38,13 @@ static const struct config_option secrets_options[] = {
      .kind = CONFIG_TEXT_LIST,
      .offset = offsetof(struct verify_secrets, secrets),
      .default_text = "",
-     .help = "env:NAME, file:PATH, or the secret itself in a file that only its owner can read; they are called "
-             "current, previous, third, ...; or a list of groups ( { name; value; until; }, ... )"},
+     .help = "env:NAME, file:PATH, sealed:..., or the secret itself in a file that only its owner can read; they are "
+             "called "
+             "current, previous, third, ...; or a list of groups ( { name; value; since; until; }, ... )"},
 };
 
 struct verify_secret {
-    char *name, *value, *until;
+    char *name, *value, *since, *until;
 };
 #define SECRET(field) offsetof(struct verify_secret, field)
 static const struct config_option secret_options[] = {
@@ -54,6 +55,11 @@ static const struct config_option secret_options[] = {
      .max = "31",
      .help = "what logs, evidence and metrics call it: letters, digits, '.', '_', '~', '-'"},
     {.name = "value", .kind = CONFIG_TEXT, .offset = SECRET(value), .min = "1", .help = "as above"},
+    {.name = "since",
+     .kind = CONFIG_TEXT,
+     .offset = SECRET(since),
+     .default_text = "",
+     .help = "RFC 3339: when it came into use; for people"},
     {.name = "until",
      .kind = CONFIG_TEXT,
      .offset = SECRET(until),
@@ -88,10 +94,46 @@ void trigger_verify_help(FILE *out)
 static const char *const default_names[VERIFIER_SECRETS_MAX] = {"current", "previous", "third",   "fourth",
                                                                 "fifth",   "sixth",    "seventh", "eighth"};
 
+static struct secret *open_sealed(const struct trigger_loading *l, const char *name, struct bytes text,
+                                  struct error *error)
+{
+    const struct sealed_place place = {.agent_id = bytes_of(l->trigger->options.agent_id),
+                                       .scheme = bytes_of(l->scheme),
+                                       .name = bytes_of(name),
+                                       .record = {l->digest, l->record ? sizeof l->digest : 0}};
+    if (l->settings->keys) return sealed_open(l->settings->keys, &place, text, error);
+    error_set(error, ERROR_NOT_FOUND, "is sealed, and triggers.key_file is not set");
+    return NULL;
+}
+
+/* A record may come from anybody who can write the topic: it must not look into our environment and files. */
+static bool may_say(const struct trigger_loading *l, const char *reference, struct error *error)
+{
+    const char *kind = "literal";
+    if (strncmp(reference, "env:", 4) == 0) kind = "env";
+    if (strncmp(reference, "file:", 5) == 0) kind = "file";
+    if (!l->record || settings_topic_allows(l->settings, kind)) return true;
+    return error_set(error, ERROR_DENIED,
+                     "must be sealed in a record (`drawbridge trigger` does it): triggers.topic_allows has no \"%s\"",
+                     kind);
+}
+
+struct secret *trigger_secret_open(const struct trigger_loading *l, const char *name, const char *reference,
+                                   struct error *error)
+{
+    struct secret *s = NULL;
+    if (sealed_is(bytes_of(reference)))
+        s = open_sealed(l, name, bytes_of(reference), error);
+    else if (may_say(l, reference, error))
+        s = secret_resolve(bytes_of(reference), l->record || l->private_file, error);
+    if (!s && l->record) error_context(error, "secret '%s'", name);
+    return s;
+}
+
 static bool resolve(const struct trigger_loading *l, const char *reference, struct verifier_secret *out)
 {
     struct error error;
-    out->secret = secret_resolve(bytes_of(reference), l->private_file, &error);
+    out->secret = trigger_secret_open(l, out->name, reference, &error);
     if (!out->secret) trigger_problem(l, "verify", "%s", error.text);
     return out->secret != NULL;
 }
@@ -251,6 +293,7 @@ static void load_group(struct trigger_loading *l)
     t->topics = verify.topics;
     verify.verify_token = NULL;
     verify.topics = (struct config_list){NULL, 0};
+    snprintf(l->scheme, sizeof l->scheme, "%s", good && *verify.scheme ? verify.scheme : "custom");
     const struct scheme *scheme = good ? choose_scheme(l, verify.scheme) : NULL;
     size_t count = good ? load_secrets(l, secrets) : 0;
     if (scheme) check_scheme(l, scheme);
@@ -267,12 +310,15 @@ static void load_word(struct trigger_loading *l)
     config_load(l->file, l->path, word_options, 1, &verify, l->report);
     if (!verify.word || strcmp(verify.word, "none") != 0)
         trigger_problem(l, "verify", "is \"none\" or a group { scheme = ...; secrets = [...]; }");
+    else if (l->record && !settings_topic_allows(l->settings, "none"))
+        trigger_problem(l, "verify", "\"none\" is not for a record: triggers.topic_allows has no \"none\"");
     config_free(word_options, 1, &verify);
 }
 
 static void load_single(struct trigger_loading *l)
 {
     struct verifier_secret secret = {.name = "current"};
+    snprintf(l->scheme, sizeof l->scheme, "github");
     const struct scheme *github = scheme_find(l->schemes, "github");
     if (!github)
         trigger_problem(l, "secret", "there is no scheme 'github'");
@@ -288,6 +334,8 @@ void trigger_verify_load(struct trigger_loading *l)
     snprintf(path, sizeof path, "%s.verify", l->path);
     bool has_verify = config_has(l->file, path);
     l->told = has_verify || has_secret;
+    if (!l->told && l->record && !settings_topic_allows(l->settings, "none"))
+        trigger_problem(l, "verify", "is missing: a record needs a scheme with sealed secrets");
     if (has_verify && has_secret) {
         trigger_problem(l, "secret", "stands beside verify; say it once");
         return;

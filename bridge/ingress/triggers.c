@@ -4,9 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-void trigger_free(struct trigger *t)
+struct trigger *trigger_ref(struct trigger *t)
 {
-    if (!t) return;
+    t->references++;
+    return t;
+}
+
+void trigger_unref(struct trigger *t)
+{
+    if (!t || --t->references > 0) return;
     config_free(trigger_file_options, trigger_file_option_count, &t->options);
     trigger_verify_close(t);
     free(t->allowed);
@@ -14,6 +20,8 @@ void trigger_free(struct trigger *t)
     free(t->webhook_url);
     buffer_close(&t->trigger_json);
     buffer_close(&t->info_json);
+    secret_free(t->hub_token);
+    account_unref(t->account);
     for (size_t i = 0; i < t->identity_count; i++)
         free(t->identity[i].record_name);
     free(t->identity);
@@ -95,6 +103,17 @@ const struct trigger *trigger_set_next(const struct trigger_set *set, size_t *cu
     return NULL;
 }
 
+void trigger_set_inherit(struct trigger_set *set, const struct trigger_set *before)
+{
+    for (size_t i = 0; i < set->size; i++) {
+        struct trigger *t = set->slots[i];
+        const struct trigger *old = t ? trigger_set_find(before, bytes_of(t->options.agent_id)) : NULL;
+        if (!old || old->account == t->account) continue;
+        account_unref(t->account);
+        t->account = account_ref(old->account);
+    }
+}
+
 struct trigger_set *trigger_set_ref(struct trigger_set *set)
 {
     set->references++;
@@ -105,7 +124,29 @@ void trigger_set_unref(struct trigger_set *set)
 {
     if (!set || --set->references > 0) return;
     for (size_t i = 0; i < set->size; i++)
-        trigger_free(set->slots[i]);
+        trigger_unref(set->slots[i]);
     free(set->slots);
     free(set);
+}
+
+/* Takes a reference of its own. */
+static bool set_share(struct trigger_set *set, struct trigger *t)
+{
+    if (trigger_set_find(set, bytes_of(t->options.agent_id))) return true;
+    if (trigger_set_add(set, trigger_ref(t))) return true;
+    trigger_unref(t);
+    return false;
+}
+
+struct trigger_set *trigger_set_merge(const struct trigger_set *first, struct trigger *const *more, size_t count)
+{
+    struct trigger_set *set = trigger_set_new();
+    bool good = set != NULL;
+    for (size_t i = 0; good && i < first->size; i++)
+        good = !first->slots[i] || set_share(set, first->slots[i]);
+    for (size_t i = 0; good && i < count; i++)
+        good = set_share(set, more[i]);
+    if (good) return set;
+    trigger_set_unref(set);
+    return NULL;
 }

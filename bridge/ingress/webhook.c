@@ -40,7 +40,10 @@ static struct request *request_take(struct ingress *in, struct http_request *htt
     r->http = http;
     r->head = http_request_head(http);
     r->started_us = clock_monotonic_us();
-    r->agent_id[0] = r->workflow_id[0] = 0;
+    r->agent_id[0] = r->workflow_id[0] = r->traceparent[0] = 0;
+    r->handshake = HANDSHAKE_NONE;
+    r->scheme_reason = SCHEME_OK;
+    r->is_cloudevent = r->is_enveloped = false;
     r->triggers = NULL;
     r->trigger = NULL;
     r->outcome = OUTCOME_NONE;
@@ -102,6 +105,7 @@ static void request_put(struct request *r)
 void webhook_open(struct ingress *in)
 {
     buffer_init(&in->event_type, TEXT_MAX);
+    buffer_init(&in->attributes, TEXT_MAX);
     buffer_init(&in->tracestate, TEXT_MAX);
     buffer_init(&in->scratch, TEXT_MAX);
 }
@@ -119,6 +123,7 @@ void webhook_close(struct ingress *in)
     while (spares->verification_count > 0)
         verification_free(spares->verifications[--spares->verification_count]);
     buffer_close(&in->event_type);
+    buffer_close(&in->attributes);
     buffer_close(&in->tracestate);
     buffer_close(&in->scratch);
 }
@@ -180,6 +185,8 @@ static enum outcome step_route(struct request *r)
 static enum outcome step_trigger(struct request *r)
 {
     r->trigger = trigger_set_find(r->ingress->triggers, bytes_of(r->agent_id));
+    if (!r->trigger && r->ingress->topic && !trigger_topic_converged(r->ingress->topic, NULL))
+        return refuse(r, OUTCOME_KAFKA_AWAY, "the triggers topic is not read yet"); /* a 404 would be taken as final */
     if (!r->trigger) return refuse(r, OUTCOME_NOT_FOUND, "no trigger");
     r->triggers = trigger_set_ref(r->ingress->triggers);
     r->body_max = (size_t)r->trigger->body_max;
@@ -194,6 +201,7 @@ static const struct method {
 static enum outcome step_method(struct request *r)
 {
     r->delivery = bytes_are(r->head->method, "POST");
+    if (r->handshake != HANDSHAKE_NONE) return OUTCOME_NONE;
     if (r->delivery) return r->trigger->options.enabled ? OUTCOME_NONE : OUTCOME_DISABLED;
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
         if (bytes_are(r->head->method, methods[i].name)) return methods[i].handle(r);
@@ -203,6 +211,12 @@ static enum outcome step_method(struct request *r)
 static enum outcome step_draining(struct request *r)
 {
     return r->ingress->draining ? OUTCOME_DRAINING : OUTCOME_NONE;
+}
+
+static enum outcome step_room(struct request *r)
+{
+    if (http_server_requests(r->ingress->server) <= r->ingress->settings.requests_max) return OUTCOME_NONE;
+    return refuse(r, OUTCOME_MEMORY_FULL, "requests_max");
 }
 
 static enum outcome step_declared(struct request *r)
@@ -217,7 +231,9 @@ static enum outcome step_source(struct request *r)
     struct address socket_peer = r->peer;
     if (!admission_peer(&socket_peer, r->head, s->proxies, s->proxy_count, &r->peer))
         return refuse(r, OUTCOME_SOURCE_REFUSED, "malformed X-Forwarded-For");
-    const char *rule = admission_source(&r->trigger->source, &r->facts, &r->peer);
+    const struct source_policy *policy = &r->trigger->source;
+    const char *rule = r->handshake == HANDSHAKE_NONE ? admission_source(policy, &r->facts, &r->peer)
+                                                      : admission_address(policy, &r->peer);
     return rule ? refuse(r, OUTCOME_SOURCE_REFUSED, rule) : OUTCOME_NONE;
 }
 
@@ -231,6 +247,7 @@ static size_t find_header(void *ctx, const char *name, struct bytes *value)
 static enum outcome signature_outcome(struct request *r, enum scheme_reason reason)
 {
     if (reason == SCHEME_OK) return OUTCOME_NONE;
+    r->scheme_reason = reason;
     return refuse(r, reason == SCHEME_UNABLE ? OUTCOME_MEMORY_FULL : OUTCOME_UNAUTHORIZED, scheme_reason_name(reason));
 }
 
@@ -248,7 +265,7 @@ struct scheme_request webhook_scheme_request(const struct request *r)
 
 static enum outcome step_signature_header(struct request *r)
 {
-    if (!r->trigger->verifier) return OUTCOME_NONE;
+    if (!r->trigger->verifier || r->handshake != HANDSHAKE_NONE) return OUTCOME_NONE;
     const struct scheme_request request = webhook_scheme_request(r);
     if (!take_verification(r)) return refuse(r, OUTCOME_MEMORY_FULL, "no memory");
     r->verifying = true;
@@ -256,12 +273,18 @@ static enum outcome step_signature_header(struct request *r)
         r, verification_begin(r->verification, r->trigger->verifier, &request, clock_wall_coarse_ms()));
 }
 
-/* What to do with the body.  It is kept only if it can be published as things stand, or if the verdict needs it: while
- * Kafka is away only its signature is of interest. */
+/* Could an event be published as things stand, or kept until then? */
+static bool can_take(const struct request *r)
+{
+    const struct ingress *in = r->ingress;
+    return publisher_ready(in->publisher, NULL) || (in->spool && r->trigger->spool && spool_ready(in->spool));
+}
+
+/* What to do with the body.  It is kept only if the event can be taken as things stand, or if verdict, handshake or
+ * filter need it: else only its signature is of interest. */
 static enum outcome step_body(struct request *r)
 {
-    const struct verifier *v = r->trigger->verifier;
-    r->store = publisher_ready(r->ingress->publisher, NULL) || (v && scheme_needs_body(verifier_scheme(v)));
+    r->store = can_take(r) || r->trigger->needs_body || r->handshake != HANDSHAKE_NONE;
     r->scanning = admission_is_json(r->facts.header[HEADER_CONTENT_TYPE].value);
     if (r->scanning) json_scanner_init(&r->json);
     take_body(r);
@@ -278,9 +301,9 @@ static enum outcome take_steps(struct request *r, request_step *const *steps, si
     return outcome;
 }
 
-static request_step *const head_steps[] = {step_gate,     step_route,    step_trigger, step_method,
-                                           step_draining, step_declared, step_source,  step_signature_header,
-                                           step_body};
+static request_step *const head_steps[] = {
+    step_gate, step_route,    step_trigger, handshake_at_head,     step_method, step_draining,
+    step_room, step_declared, step_source,  step_signature_header, step_body};
 
 /* An answer at the headers costs the connection, and the body is never read.  So only: doubt about framing, a body that
  * is too large by its own words, a signature that cannot be right, and a sender that asks first (100-continue). */
@@ -302,7 +325,7 @@ void webhook_head(void *ctx, struct http_request *http)
         return;
     }
     http_request_set_user(http, r);
-    address_from_socket(http_request_peer(http), &r->peer);
+    if (!address_from_socket(http_request_peer(http), &r->peer)) r->peer = (struct address){0};
     r->outcome = take_steps(r, head_steps, sizeof head_steps / sizeof head_steps[0]);
     if (r->outcome == OUTCOME_NONE) return;
     r->delivery = false;
@@ -367,9 +390,10 @@ static enum outcome step_content_type(struct request *r)
     const struct config_list *types = &r->trigger->options.content_types;
     if (r->facts.header[HEADER_CONTENT_ENCODING].count > 0) return refuse(r, OUTCOME_BAD_TYPE, "content encoding");
     struct bytes type = r->facts.header[HEADER_CONTENT_TYPE].value;
-    if (!admission_content_type(type, types->items, types->count) && !scheme_says_type(r, type))
-        return refuse(r, OUTCOME_BAD_TYPE, "content type");
-    return OUTCOME_NONE;
+    r->is_enveloped = admission_is_cloudevent(type, types->items, types->count);
+    if (r->is_enveloped || admission_content_type(type, types->items, types->count) || scheme_says_type(r, type))
+        return OUTCOME_NONE;
+    return refuse(r, OUTCOME_BAD_TYPE, "content type");
 }
 
 static enum outcome step_json(struct request *r)
@@ -379,26 +403,50 @@ static enum outcome step_json(struct request *r)
     return refuse(r, OUTCOME_BAD_JSON, r->received > 0 ? "not JSON" : "empty body");
 }
 
+static enum outcome step_rate(struct request *r)
+{
+    const struct trigger *t = r->trigger;
+    if (t->rate.interval_ns == 0) return OUTCOME_NONE;
+    if (rate_take(t->rate, &t->account->deliveries_ns, clock_monotonic_us() * 1000, &r->retry_after_s))
+        return OUTCOME_NONE;
+    return refuse(r, OUTCOME_RATE_LIMITED, "rate");
+}
+
+static enum outcome step_identity(struct request *r)
+{
+    return r->store ? event_identify(r, clock_wall_us()) : OUTCOME_KAFKA_AWAY;
+}
+
+static enum outcome step_filter(struct request *r)
+{
+    const struct config_list *events = &r->trigger->options.events;
+    return admission_event(buffer_view(&r->ingress->event_type), events->items, events->count) ? OUTCOME_NONE
+                                                                                               : OUTCOME_IGNORED;
+}
+
 /* The record goes out at the end of this turn, after the request was suspended: its report may not come before
  * libmicrohttpd hears from us (traps 5.1). */
 static enum outcome step_publish(struct request *r)
 {
     static const enum outcome outcomes[] = {[PUBLISH_STARTED] = OUTCOME_NONE,
                                             [PUBLISH_AWAY] = OUTCOME_KAFKA_AWAY,
-                                            [PUBLISH_QUEUE_FULL] = OUTCOME_QUEUE_FULL};
+                                            [PUBLISH_QUEUE_FULL] = OUTCOME_QUEUE_FULL,
+                                            [PUBLISH_NO_ROOM] = OUTCOME_NOT_SPOOLED};
     struct ingress *in = r->ingress;
     struct event_record event;
-    if (!r->store || !publisher_ready(in->publisher, NULL)) return OUTCOME_KAFKA_AWAY;
-    enum outcome outcome = event_make(r, clock_wall_us(), &event);
+    if (!can_take(r)) return OUTCOME_KAFKA_AWAY;
+    enum outcome outcome = event_make(r, &event);
     if (outcome != OUTCOME_NONE) return outcome;
     int64_t deadline_ms = clock_monotonic_ms() + r->trigger->deadline_ms;
-    outcome = outcomes[publisher_send(in->publisher, &event.record, deadline_ms, r)];
+    outcome = outcomes[in->spool ? spool_send(in->spool, &event.record, r->trigger->spool, deadline_ms, r)
+                                 : publisher_send(in->publisher, &event.record, deadline_ms, r)];
     release_body(r); /* the publisher has its own copy */
     release_verification(r);
     return outcome;
 }
 
-static request_step *const end_steps[] = {step_signature, step_content_type, step_json, step_publish};
+static request_step *const end_steps[] = {step_signature, handshake_at_end, step_content_type, step_json,
+                                          step_rate,      step_identity,    step_filter,       step_publish};
 
 void webhook_complete(void *ctx, struct http_request *http)
 {
@@ -415,11 +463,11 @@ void webhook_complete(void *ctx, struct http_request *http)
 
 void webhook_published(void *ctx, void *subject, const struct publish_report *report)
 {
-    static const enum outcome outcomes[] = {[PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED,
-                                            [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
-                                            [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,
-                                            [PUBLISH_FULL] = OUTCOME_QUEUE_FULL,
-                                            [PUBLISH_LATE] = OUTCOME_DEADLINE};
+    static const enum outcome outcomes[] = {
+        [PUBLISH_ACKNOWLEDGED] = OUTCOME_ACCEPTED, [PUBLISH_FAILED] = OUTCOME_NOT_DELIVERED,
+        [PUBLISH_OVERSIZED] = OUTCOME_TOO_LARGE,   [PUBLISH_FULL] = OUTCOME_QUEUE_FULL,
+        [PUBLISH_LATE] = OUTCOME_DEADLINE,         [PUBLISH_REFUSED] = OUTCOME_NOT_DELIVERED,
+        [PUBLISH_SPOOLED] = OUTCOME_SPOOLED,       [PUBLISH_UNSPOOLED] = OUTCOME_NOT_SPOOLED};
     (void)ctx;
     struct request *r = subject;
     r->outcome = outcomes[report->end];

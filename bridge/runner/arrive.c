@@ -3,6 +3,7 @@
 #include "log.h"
 #include "memory.h"
 #include "runner.h"
+#include "trace.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -79,7 +80,7 @@ static void arrive_event(struct runner *r, struct partition *p, const struct rec
         char text[RUN_ID_TEXT_SIZE];
         run_id_format(&id, text);
         log_event(LOG_INFO, "duplicate dropped", log_text("workflow_id", text), log_int("partition", p->number),
-                  log_int("offset", offset));
+                  log_int("offset", offset), log_bytes("trace_id", trace_id(view->traceparent)));
         metrics_add(r->metrics, METRIC_DUPLICATES, 1);
         return;
     }

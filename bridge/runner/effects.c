@@ -5,6 +5,7 @@
 #include "log.h"
 #include "memory.h"
 #include "runner.h"
+#include "trace.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -123,7 +124,8 @@ void effects_start(struct runner *r, struct run *run)
         metrics_observe_us(r->metrics, METRIC_START_DELAY, clock_wall_us() - run->entry.recorded_us);
     log_event(LOG_INFO, "run started", log_text("workflow_id", r->id_text), log_text("agent", agent),
               log_int("attempt", run->entry.attempt), log_int("start", run->entry.start),
-              log_int("partition", run->partition->number));
+              log_int("partition", run->partition->number),
+              log_bytes("trace_id", trace_id(record_header(run->event, "traceparent"))));
 }
 
 /* ---- freeze, thaw, end */

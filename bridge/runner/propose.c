@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "memory.h"
 #include "runner.h"
+#include "trace.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,7 +62,7 @@ static void write_result(struct runner *r, const struct run *run, const struct r
         .source_offset = d->next.source_offset,
         .dead_lettered = (d->effects & EFFECT_DEAD_LETTER) != 0,
         .output_truncated = cut || (run->ending && run->ending->output_truncated),
-        .traceparent = view.traceparent,
+        .traceparent = trace_parent_valid(view.traceparent) ? view.traceparent : (struct bytes){NULL, 0},
     };
     record_from_result(&result, &r->value, &r->text, headers, out);
 }

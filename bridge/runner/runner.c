@@ -6,6 +6,7 @@
 #include "log.h"
 #include "manage.h"
 #include "memory.h"
+#include "notify.h"
 #include "text.h"
 #include <errno.h>
 #include <pthread.h>
@@ -27,6 +28,7 @@ struct edges {
     uv_poll_t kafka, signals, manage;
     uv_async_t done; /* the transaction thread has finished a job */
     int signal_fd;
+    struct notify notify;
     int ticks;
 };
 
@@ -178,7 +180,10 @@ static void on_signal(uv_poll_t *handle, int status, int events)
     (void)status;
     (void)events;
     for (int number; (number = daemon_next_signal(r->edges->signal_fd)) != 0;)
-        if (number == SIGTERM || number == SIGINT) drain_begin(r);
+        if (number == SIGTERM || number == SIGINT) {
+            notify_stopping(&r->edges->notify);
+            drain_begin(r);
+        }
 }
 
 static void on_manage(uv_poll_t *handle, int status, int events)
@@ -205,6 +210,7 @@ static void on_tick(uv_timer_t *handle)
     consume_serve(r);
     handover_check_limbo(r);
     manage_run(r->manage);
+    notify_ping(&r->edges->notify, clock_monotonic_ms());
     if (!r->opened || ++r->edges->ticks % COUNTS_TICKS != 0) return;
     struct job *job = job_new(JOB_COUNTS, r->assignment.epoch, 0);
     job->partitions = r->partitions_per_topic;
@@ -223,6 +229,7 @@ static void start_poll(struct runner *r, uv_poll_t *poll, int fd, uv_poll_cb cal
 static bool open_edges(struct runner *r, struct error *error)
 {
     struct edges *e = r->edges = memory_new(sizeof *e);
+    e->notify.fd = -1;
     r->loop = &e->loop;
     if (uv_loop_init(&e->loop) != 0) return error_set(error, ERROR_INTERNAL, "uv_loop_init");
     e->turn.data = e->due.data = e->tick.data = e->done.data = r;
@@ -231,6 +238,7 @@ static bool open_edges(struct runner *r, struct error *error)
     uv_timer_init(r->loop, &e->tick);
     uv_async_init(r->loop, &e->done, on_done);
     e->signal_fd = daemon_signal_fd(error);
+    if (!notify_open(&e->notify, getpid(), error)) return false;
     r->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return e->signal_fd >= 0 && (r->eventfd >= 0 || error_set_errno(error, errno, "eventfd"));
 }
@@ -270,6 +278,7 @@ struct runner *runner_open(const struct settings *settings, struct error *error)
 int runner_run(struct runner *r)
 {
     commit_submit(r->commit, job_new(JOB_OPEN, 0, 0));
+    notify_ready(&r->edges->notify);
     uv_run(r->loop, UV_RUN_DEFAULT);
     return r->exit_code;
 }
@@ -295,6 +304,7 @@ static void close_edges(struct runner *r)
     uv_run(r->loop, UV_RUN_DEFAULT);
     uv_loop_close(r->loop);
     if (r->edges->signal_fd >= 0) close(r->edges->signal_fd);
+    notify_close(&r->edges->notify);
     if (r->eventfd >= 0) close(r->eventfd);
     free(r->edges);
 }

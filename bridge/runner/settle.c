@@ -4,6 +4,7 @@
 #include "log.h"
 #include "memory.h"
 #include "runner.h"
+#include "trace.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static void log_run(enum log_level level, const char *event, const struct run *r
     run_id_format(&run->id, id);
     log_event(level, event, log_text("workflow_id", id), log_bytes("agent", run->event->key),
               log_int("attempt", run->entry.attempt), log_int("partition", run->partition->number),
-              log_text("detail", detail));
+              log_bytes("trace_id", trace_id(record_header(run->event, "traceparent"))), log_text("detail", detail));
 }
 
 static void closed_run(struct runner *r, struct run *run, const struct run_decision *d)

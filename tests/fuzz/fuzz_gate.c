@@ -49,9 +49,10 @@ static void check_passed(const struct http_head *head, const struct gate_facts *
     char *patterns[] = {pattern};
     admission_content_type(facts->header[HEADER_CONTENT_TYPE].value, patterns, 1);
     admission_is_json(facts->header[HEADER_CONTENT_TYPE].value);
-    char parent[EVENT_TRACEPARENT_SIZE];
-    event_traceparent(facts->header[HEADER_TRACEPARENT].value, (const uint8_t[24]){1}, parent);
-    require(strlen(parent) == 55);
+    char parent[TRACE_PARENT_SIZE];
+    trace_parent_make(facts->header[HEADER_TRACEPARENT].value, (const uint8_t[TRACE_RANDOM_SIZE]){[0] = 1, [23] = 1},
+                      parent);
+    require(strlen(parent) == 55 && trace_parent_valid(bytes_of(parent)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,11 +8,12 @@ import os
 import re
 import socket
 import struct
+import subprocess
 import uuid
 
 import pytest
 
-from daemons import Bridge, seconds, shell_agent
+from daemons import Bridge, program, seconds, shell_agent
 from kafka import KafkaCluster
 from process import ROOT, free_port, wait_until
 from sender import Connection
@@ -115,7 +116,10 @@ def test_a_wrong_password_ends_a_daemon_with_1(bridge):
 
 def test_the_table_is_enough(bridge):
     bridge.github_triggers(["good", "bad"])
-    ingress = bridge.ingress(login(bridge, "ingress"), start=False)
+    key_file = bridge.workspace.file("registry.key")
+    subprocess.run([program("drawbridge"), "trigger", "keygen", "--key-file", key_file], check=True)
+    registry = {"triggers": {"topic": bridge.names["triggers"], "key_file": key_file}}
+    ingress = bridge.ingress({**login(bridge, "ingress"), **registry}, start=False)
     agents = [shell_agent("good", "cat > /dev/null; echo fine")]
     runner = bridge.runner(agents, login(bridge, "runner"), start=False)
     names = {"<group_id>": runner.settings["group_id"], "<group_id>.": runner.settings["group_id"] + "."}

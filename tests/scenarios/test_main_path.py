@@ -184,3 +184,16 @@ def test_both_daemons_end_with_zero(story):
     """Last in this file: a clean end after all that, and no leak where a sanitizer looks on."""
     story.runner.stop()
     story.ingress.stop()
+
+
+def test_one_trace_leads_from_the_request_to_the_result(story):
+    sent = story.accepted[0]
+    workflow = github_workflow_id(sent.agent_id, sent.delivery_id)
+    parent = story.by_workflow[workflow].header("traceparent")
+    results = [r for r in story.results if r.json()["workflow_id"] == workflow]
+    assert [r.header("traceparent") for r in results] == [parent]
+    mark = f"trace_id={parent[3:35]}"
+    assert mark in next(line for line in story.ingress.log.splitlines() if workflow in line)
+    for event in ("run started", "run finished"):
+        line = next(line for line in story.runner.log.splitlines() if event in line and workflow in line)
+        assert mark in line, line

@@ -85,8 +85,10 @@ class Daemon:
     def write_settings(self):
         write_config(self.config_path, self.settings)
 
-    def start(self, ready=True, timeout=60):
-        self.process = Process([program(self.executable), "--config", self.config_path], self.log_path, name=self.name)
+    def start(self, ready=True, timeout=60, wrapper=(), env=None):
+        """`wrapper` is a command that runs the one behind it; `env` is laid over ours."""
+        self.process = Process([*wrapper, program(self.executable), "--config", self.config_path], self.log_path,
+                               name=self.name, env={**os.environ, **env} if env else None)
         if ready:
             self.wait_ready(timeout)
         return self
@@ -171,7 +173,8 @@ class Daemon:
 class Ingress(Daemon):
     def __init__(self, name, workspace, settings):
         super().__init__("drawbridge-ingress", name, workspace, settings)
-        self.port = int(settings["http"]["listen"].rsplit(":", 1)[1])
+        port = settings["http"]["listen"].rsplit(":", 1)[-1]
+        self.port = int(port) if port.isdigit() else None  # a Unix socket, or one that is handed over
         self.prefix = settings["http"].get("prefix", "/api/v1/agents")
 
     def path(self, agent_id):
@@ -223,7 +226,7 @@ class Bridge:
     def github_triggers(self, agents):
         self.write_triggers([github_trigger(agent, self.secret_file) for agent in agents])
 
-    def ingress(self, settings=None, start=True):
+    def ingress(self, settings=None, start=True, **how):
         port = free_port()
         base = {
             "http": {"listen": f"127.0.0.1:{port}", "public_url": f"http://127.0.0.1:{port}"},
@@ -235,7 +238,7 @@ class Bridge:
         count = sum(isinstance(d, Ingress) for d in self.daemons)
         daemon = Ingress(f"ingress-{count + 1}", self.workspace, merged(base, settings))
         self.daemons.append(daemon)
-        return daemon.start() if start else daemon
+        return daemon.start(**how) if start else daemon
 
     def runner(self, agents, settings=None, start=True):
         count = sum(isinstance(d, Runner) for d in self.daemons)

@@ -16,7 +16,7 @@ from process import ROOT
 SCHEMAS = os.path.join(ROOT, "schemas")
 NAMES = sorted(os.path.basename(path)[: -len(".schema.json")] for path in glob.glob(f"{SCHEMAS}/*.schema.json"))
 EXPECTED = {"result", "event-headers", "trigger", "trigger-header", "evidence-header", "journal", "result-headers",
-            "dead-letter-headers"}
+            "dead-letter-headers", "trigger-record"}
 
 
 def read(*path):

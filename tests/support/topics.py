@@ -33,7 +33,7 @@ CONFIGS = {
     "journal": {"cleanup.policy": "compact", "max.message.bytes": 2 << 20, "segment.bytes": 64 << 20,
                 "segment.ms": 3600 * 1000, "min.cleanable.dirty.ratio": "0.1", "delete.retention.ms": DAY_MS, **_CLEAN},
     "control": {"cleanup.policy": "delete", "retention.ms": 7 * DAY_MS, **_CLEAN},
-    "triggers": {"cleanup.policy": "compact", **_CLEAN},
+    "triggers": {"cleanup.policy": "compact", "segment.ms": DAY_MS, "delete.retention.ms": 7 * DAY_MS, **_CLEAN},
 }
 
 

@@ -70,6 +70,8 @@ static void networks_hold_what_their_prefix_says(void **state)
         {"", NULL, -1},
         {"github.com", NULL, -1},
         {"2001:db8::/129", NULL, -1},
+        {"::", NULL, -1},
+        {"::/128", NULL, -1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct network n;
@@ -86,6 +88,29 @@ static void networks_hold_what_their_prefix_says(void **state)
         if (verdict != rows[i].verdict)
             fail_msg("%s %s: %d", rows[i].network, rows[i].address ? rows[i].address : "", verdict);
     }
+}
+
+/* The peer of a Unix socket is in no network, however wide, but in the one that stands for it. */
+static void no_address_is_in_no_network(void **state)
+{
+    (void)state;
+    const struct sockaddr local = {.sa_family = AF_UNIX};
+    const struct network own = {.prefix = 128};
+    struct network all;
+    struct address none, some;
+    char text[ADDRESS_TEXT_SIZE];
+    memset(&none, 1, sizeof none);
+    assert_true(address_from_socket(&local, &none));
+    assert_true(address_is_none(&none));
+    address_format(&none, text);
+    assert_string_equal(text, "unix");
+    assert_false(address_is_loopback(&none));
+    assert_true(network_parse(bytes_of("::/0"), &all, NULL));
+    assert_false(network_contains(&all, &none));
+    assert_true(network_contains(&own, &none));
+    assert_true(address_parse(bytes_of("0.0.0.0"), &some));
+    assert_false(network_contains(&own, &some));
+    assert_false(address_is_none(&some));
 }
 
 static void listen_addresses(void **state)
@@ -134,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_come_back_in_one_form),
         cmocka_unit_test(networks_hold_what_their_prefix_says),
+        cmocka_unit_test(no_address_is_in_no_network),
         cmocka_unit_test(listen_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,7 @@ static void on_done(void *ctx, struct http_request *r)
 static struct http_server *server_of(struct counts *counts)
 {
     struct error error = {0};
-    const struct http_server_settings settings = {.listen = "127.0.0.1:0",
+    const struct http_server_settings settings = {.listener.listen = "127.0.0.1:0",
                                                   .connections_max = 256,
                                                   .header_timeout_ms = 5000,
                                                   .body_timeout_ms = 5000,

@@ -142,7 +142,7 @@ static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof *b);
     struct error error;
-    const struct http_server_settings settings = {.listen = "127.0.0.1:0",
+    const struct http_server_settings settings = {.listener.listen = "127.0.0.1:0",
                                                   .connections_max = 16,
                                                   .header_timeout_ms = 300,
                                                   .body_timeout_ms = 300,
@@ -359,10 +359,10 @@ static void an_impossible_address_is_an_error(void **state)
     (void)state;
     struct error error;
     const struct http_app app = {.head = on_head, .complete = on_complete};
-    struct http_server_settings settings = {.listen = "nowhere", .connections_max = 1};
+    struct http_server_settings settings = {.listener.listen = "nowhere", .connections_max = 1};
     assert_null(http_server_new(&settings, &app, &error));
     assert_int_equal(error.code, ERROR_INVALID);
-    settings.listen = "192.0.2.1:80";
+    settings.listener.listen = "192.0.2.1:80";
     assert_null(http_server_new(&settings, &app, &error));
     assert_non_null(strstr(error.text, "192.0.2.1:80"));
 }

@@ -3,6 +3,7 @@
 #include "ingress.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 /* cmocka wants its headers first */
 #include <cmocka.h>
@@ -69,6 +70,35 @@ static void the_peer_is_the_first_untrusted_from_the_right(void **state)
         char text[ADDRESS_TEXT_SIZE] = "malformed";
         if (admission_peer(&socket_peer, &head, proxies, 2, &peer)) address_format(&peer, text);
         if (strcmp(text, peers[i].peer ? peers[i].peer : "malformed") != 0) fail_msg("row %zu: %s", i, text);
+    }
+}
+
+/* A Unix socket's peer: no address, unless it is a trusted proxy and says for whom it speaks. */
+static void a_unix_peer_speaks_only_when_trusted(void **state)
+{
+    static const struct {
+        bool trusted;
+        const char *line, *peer;
+    } rows[] = {
+        {false, NULL, "unix"},
+        {false, "198.51.100.1", "unix"},
+        {true, NULL, "unix"},
+        {true, "198.51.100.1", "198.51.100.1"},
+        {true, "198.51.100.1, 10.0.0.2", "198.51.100.1"},
+        {true, "::", "malformed"},
+        {true, "198.51.100.1, ::", "malformed"},
+        {true, "unix", "malformed"},
+    };
+    const struct network proxies[] = {network("10.0.0.0/8"), {.prefix = 128}};
+    const struct address none = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct http_header header = {bytes_of("X-Forwarded-For"), bytes_of(rows[i].line ? rows[i].line : "")};
+        struct http_head head = {.headers = &header, .header_count = rows[i].line ? 1 : 0};
+        struct address peer;
+        char text[ADDRESS_TEXT_SIZE] = "malformed";
+        if (admission_peer(&none, &head, proxies, rows[i].trusted ? 2 : 1, &peer)) address_format(&peer, text);
+        if (strcmp(text, rows[i].peer) != 0) fail_msg("row %zu: %s", i, text);
     }
 }
 
@@ -182,12 +212,72 @@ static void media_types_match_whole_or_by_star(void **state)
     }
 }
 
+/* ---- the event's type ---- */
+
+static void an_event_is_wanted_by_its_type(void **state)
+{
+    (void)state;
+    const struct {
+        const char *patterns[4], *type;
+        bool wanted;
+    } rows[] = {
+        {{NULL}, "anything", true},
+        {{"com.github.push"}, "com.github.push", true},
+        {{"com.github.push"}, "com.github.pull_request.opened", false},
+        {{"com.github.push", "*.opened"}, "com.github.pull_request.opened", true},
+        {{"!*.labeled"}, "com.github.push", true},
+        {{"!*.labeled"}, "com.github.issues.labeled", false},
+        {{"com.github.issues.*", "!*.labeled"}, "com.github.issues.labeled", false},
+        {{"!*.labeled", "com.github.issues.*"}, "com.github.issues.labeled", false}, /* in any order */
+        {{"com.github.issues.*", "!*.labeled"}, "com.github.issues.opened", true},
+        {{"com.github.issues.*", "!*.labeled"}, "com.github.push", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char texts[4][64], *patterns[4];
+        size_t count = 0;
+        for (; count < 4 && rows[i].patterns[count]; count++) {
+            snprintf(texts[count], sizeof texts[count], "%s", rows[i].patterns[count]);
+            patterns[count] = texts[count];
+        }
+        if (admission_event(bytes_of(rows[i].type), patterns, count) != rows[i].wanted) fail_msg("row %zu", i);
+    }
+}
+
+static void only_the_whole_type_lets_a_cloudevent_in(void **state)
+{
+    (void)state;
+    char whole[] = "Application/CloudEvents+JSON", stars[] = "*+json", all[] = "application/*", one[] = "*";
+    char *listed[] = {stars, whole}, *unlisted[] = {stars, all, one};
+    const char *type = "application/cloudevents+json; charset=utf-8", *batch = "application/cloudevents-batch+json";
+    assert_true(admission_is_cloudevent(bytes_of(type), listed, 2));
+    assert_false(admission_is_cloudevent(bytes_of(type), unlisted, 3));
+    assert_false(admission_is_cloudevent(bytes_of(batch), listed, 2));
+    assert_false(admission_content_type(bytes_of(batch), listed, 2));
+    assert_false(admission_is_cloudevent(bytes_of("application/json"), listed, 2));
+}
+
+static void addresses_count_for_handshakes(void **state)
+{
+    (void)state;
+    const struct network networks[] = {network("192.0.2.0/24")};
+    const struct address in = address("192.0.2.7"), out = address("198.51.100.1");
+    struct source_policy policy = {.allowed = networks, .allowed_count = 1, .origin_host = bytes_of("a.example")};
+    assert_null(admission_address(&policy, &in));
+    assert_non_null(admission_address(&policy, &out));
+    policy.allowed_count = 0;
+    assert_null(admission_address(&policy, &out));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_peer_is_the_first_untrusted_from_the_right),
+        cmocka_unit_test(a_unix_peer_speaks_only_when_trusted),
         cmocka_unit_test(the_source_follows_the_published_rules),
         cmocka_unit_test(media_types_match_whole_or_by_star),
+        cmocka_unit_test(an_event_is_wanted_by_its_type),
+        cmocka_unit_test(only_the_whole_type_lets_a_cloudevent_in),
+        cmocka_unit_test(addresses_count_for_handshakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,7 +174,7 @@ static void a_refused_record_is_told(void **state)
     const struct {
         rd_kafka_resp_err_t code;
         enum publish_end end;
-    } rows[] = {{RD_KAFKA_RESP_ERR_INVALID_RECORD, PUBLISH_FAILED},
+    } rows[] = {{RD_KAFKA_RESP_ERR_INVALID_RECORD, PUBLISH_REFUSED},
                 {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, PUBLISH_OVERSIZED}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         fail_produce(b, rows[i].code);

@@ -221,6 +221,38 @@ static void a_literal_secret_needs_a_file_of_its_owner(void **state)
     assert_non_null(trigger_set_find(b->set, bytes_of("a"))->verifier);
 }
 
+/* As `drawbridge trigger seal` makes it: for an agent, a scheme and a name, whatever stands beside it. */
+static void a_sealed_secret_opens_in_its_trigger(void **state)
+{
+    struct bench *b = *state;
+    struct sealed_place place = {
+        .agent_id = BYTES_LITERAL("a"), .scheme = BYTES_LITERAL("github"), .name = BYTES_LITERAL("current")};
+    struct buffer text, file;
+    buffer_init(&text, SEALED_TEXT_MAX);
+    buffer_init(&file, 2 * SEALED_TEXT_MAX);
+    b->settings.keys =
+        keyring_parse(bytes_of("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"), NULL);
+    assert_non_null(b->settings.keys);
+    assert_true(sealed_make(b->settings.keys, &place, bytes_of("hunter2"), &text, NULL));
+    for (int other = 0; other < 2; other++) {
+        buffer_clear(&file);
+        buffer_format(&file,
+                      "triggers = ({ agent_id = \"%s\"; verify = { scheme = \"github\"; secrets = [\"%s\"]; }; });",
+                      other ? "b" : "a", buffer_cstr(&text));
+        write_file(b, "a.cfg", buffer_cstr(&file), 0644);
+        struct trigger_set *set = load(b);
+        if (!set != (other == 1)) fail_msg("%d: %s", other, buffer_cstr(&b->report.text));
+        trigger_set_unref(set);
+    }
+    assert_non_null(strstr(buffer_cstr(&b->report.text), "does not open"));
+    keyring_free(b->settings.keys);
+    b->settings.keys = NULL;
+    assert_null(load(b));
+    assert_non_null(strstr(buffer_cstr(&b->report.text), "key_file"));
+    buffer_close(&text);
+    buffer_close(&file);
+}
+
 static void on_loopback_an_open_trigger_is_fine(void **state)
 {
     struct bench *b = *state;
@@ -273,6 +305,30 @@ static void a_request_keeps_its_snapshot(void **state)
     trigger_set_unref(held);
 }
 
+static void a_trigger_chooses_the_spool(void **state)
+{
+    struct bench *b = *state;
+    write_file(b, "a.cfg",
+               "triggers = ({ agent_id = \"silent\"; verify = \"none\"; },\n"
+               " { agent_id = \"yes\"; verify = \"none\"; spool = true; },\n"
+               " { agent_id = \"no\"; verify = \"none\"; spool = false; });",
+               0644);
+    char directory[] = "/spool";
+    for (int by_default = 0; by_default < 2; by_default++) {
+        b->settings.spool_directory = directory;
+        b->settings.spool_default = by_default == 1;
+        struct trigger_set *set = load(b);
+        if (!set) fail_msg("%s", buffer_cstr(&b->report.text));
+        assert_int_equal(trigger_set_find(set, bytes_of("silent"))->spool, by_default);
+        assert_true(trigger_set_find(set, bytes_of("yes"))->spool);
+        assert_false(trigger_set_find(set, bytes_of("no"))->spool);
+        trigger_set_unref(set);
+    }
+    b->settings.spool_directory = NULL;
+    assert_null(load(b));
+    assert_non_null(strstr(buffer_cstr(&b->report.text), "needs spool.directory"));
+}
+
 static void many_triggers_are_all_found(void **state)
 {
     struct bench *b = *state;
@@ -307,10 +363,12 @@ int main(void)
         TEST(everything_wrong_is_named),
         TEST(all_files_and_all_problems_count),
         TEST(a_literal_secret_needs_a_file_of_its_owner),
+        TEST(a_sealed_secret_opens_in_its_trigger),
         TEST(on_loopback_an_open_trigger_is_fine),
         TEST(addresses_alone_are_enough),
         TEST(an_empty_or_missing_directory),
         TEST(a_request_keeps_its_snapshot),
+        TEST(a_trigger_chooses_the_spool),
         TEST(many_triggers_are_all_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
-/* test_event.c: trace context as W3C wants it: taken over, made new, never half.
+/* test_trace.c: trace context as W3C wants it: taken over, made new, never half.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "ingress.h"
+#include "trace.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 /* cmocka wants its headers first */
 #include <cmocka.h>
@@ -22,8 +23,8 @@ static void a_valid_parent_is_taken_over(void **state)
     };
     const uint8_t random[24] = {0};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char out[EVENT_TRACEPARENT_SIZE];
-        if (!event_traceparent(bytes_of(rows[i][0]), random, out)) fail_msg("%s", rows[i][0]);
+        char out[TRACE_PARENT_SIZE];
+        if (!trace_parent_make(bytes_of(rows[i][0]), random, out)) fail_msg("%s", rows[i][0]);
         assert_int_equal(strlen(out), 55);
         assert_memory_equal(out, "00-" TRACE "-" PARENT "-", 53);
         assert_string_equal(out + 53, rows[i][1]);
@@ -55,9 +56,39 @@ static void anything_else_starts_a_new_trace(void **state)
     uint8_t random[24];
     memset(random, 0xa5, sizeof random);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char out[EVENT_TRACEPARENT_SIZE];
-        if (event_traceparent(bytes_of(rows[i]), random, out)) fail_msg("'%s' passed", rows[i]);
+        char out[TRACE_PARENT_SIZE];
+        if (trace_parent_make(bytes_of(rows[i]), random, out)) fail_msg("'%s' passed", rows[i]);
         assert_string_equal(out, "00-a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5-a5a5a5a5a5a5a5a5-00");
+    }
+}
+
+static void a_tracestate_is_cut_between_members(void **state)
+{
+    (void)state;
+    char many[512] = "a=1", thirty_two[512];
+    for (int i = 1; i < 40; i++) {
+        if (i == 32) memcpy(thirty_two, many, sizeof many);
+        memcpy(many + strlen(many), ",a=1", 5);
+    }
+    static char long_member[520], fits[513], beyond[560];
+    memset(long_member, 'a', 519);
+    memset(fits, 'b', 512);
+    snprintf(beyond, sizeof beyond, "%.500s,%s", fits, "x=12345678901234567890");
+    const struct {
+        const char *text, *kept;
+    } rows[] = {
+        {"", ""},          {"a=1", "a=1"}, {"a=1,b=2", "a=1,b=2"}, {many, thirty_two},
+        {long_member, ""}, {fits, fits},   {beyond, beyond},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buffer b;
+        buffer_init(&b, 1024);
+        buffer_text(&b, rows[i].text);
+        trace_state_cut(&b);
+        size_t kept = rows[i].text == beyond ? 500 : strlen(rows[i].kept);
+        if (b.size != kept || memcmp(buffer_cstr(&b), rows[i].kept, kept) != 0)
+            fail_msg("row %zu: %s", i, buffer_cstr(&b));
+        buffer_close(&b);
     }
 }
 
@@ -66,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_valid_parent_is_taken_over),
         cmocka_unit_test(anything_else_starts_a_new_trace),
+        cmocka_unit_test(a_tracestate_is_cut_between_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,15 +15,15 @@ static const struct field {
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
-static enum scheme_reason add_fields(struct bytes item, struct scheme_proofs *out)
+enum scheme_reason scheme_adyen_message(struct bytes item, struct buffer *out)
 {
     for (size_t i = 0; i < FIELDS; i++) {
-        if (i > 0) buffer_byte(&out->text, ':');
-        size_t before = out->text.size;
-        enum scheme_reason reason = scheme_json_text(item, fields[i].pointer, &out->text);
+        if (i > 0) buffer_byte(out, ':');
+        size_t before = out->size;
+        enum scheme_reason reason = scheme_json_text(item, fields[i].pointer, out);
         if (reason != SCHEME_OK) return reason;
-        size_t size = out->text.size - before;
-        if (!fields[i].colon_allowed && size > 0 && memchr(out->text.data + before, ':', size)) return SCHEME_MALFORMED;
+        size_t size = out->size - before;
+        if (!fields[i].colon_allowed && size > 0 && memchr(out->data + before, ':', size)) return SCHEME_MALFORMED;
     }
     return SCHEME_OK;
 }
@@ -55,7 +55,7 @@ enum scheme_reason scheme_adyen_extract(const struct scheme *s, const struct sch
         if (json_pointer_find(list, pointer, &item) != JSON_FOUND) break;
         if (json_pointer_find(item, "/NotificationRequestItem", &item) != JSON_FOUND) return SCHEME_MALFORMED;
         scheme_proof_begin(out);
-        reason = add_fields(item, out);
+        reason = scheme_adyen_message(item, &out->text);
         if (reason == SCHEME_OK) reason = add_signature(item, out);
     }
     return reason;

@@ -4,6 +4,7 @@
 #include "json.h"
 #include "scheme_words.h"
 #include "text.h"
+#include <stdio.h>
 
 enum { PART_MAX = 4096 };
 
@@ -88,4 +89,26 @@ enum scheme_reason scheme_netlify_extract(const struct scheme *s, const struct s
     reason = check_header(parts[0]);
     if (reason == SCHEME_OK) reason = check_claims(parts[1], body);
     return reason == SCHEME_OK ? scheme_proof_end(out) : reason;
+}
+
+void scheme_netlify_encode(struct bytes part, struct buffer *out)
+{
+    size_t before = out->size;
+    text_base64(part, out);
+    while (out->size > before && out->data[out->size - 1] == '=')
+        buffer_truncate(out, out->size - 1);
+    for (size_t i = before; i < out->size; i++)
+        out->data[i] = out->data[i] == '+' ? '-' : out->data[i] == '/' ? '_' : out->data[i];
+}
+
+void scheme_netlify_message(struct bytes body, struct buffer *out)
+{
+    uint8_t digest[SIGNATURE_SHA256_SIZE];
+    char hex[2 * SIGNATURE_SHA256_SIZE + 1], claims[128];
+    signature_sha256(&body, 1, digest);
+    text_hex(digest, sizeof digest, hex);
+    snprintf(claims, sizeof claims, "{\"iss\":\"netlify\",\"sha256\":\"%s\"}", hex);
+    scheme_netlify_encode(bytes_of("{\"alg\":\"HS256\",\"typ\":\"JWT\"}"), out);
+    buffer_byte(out, '.');
+    scheme_netlify_encode(bytes_of(claims), out);
 }

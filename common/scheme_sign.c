@@ -1,7 +1,6 @@
 /* scheme_sign.c: a delivery signed as a provider does it, out of the same words that verify it.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "form.h"
-#include "scheme_entry.h"
+#include "scheme_sign.h"
 #include "signature_public.h"
 #include "text.h"
 #include "verification_parts.h"
@@ -149,8 +148,8 @@ static bool make_message(struct signer *s, struct bytes key, struct buffer *out,
     return fill(&s->form->after, &source, out, error);
 }
 
-static bool digest(const struct scheme_form *f, struct bytes key, struct bytes message, struct buffer *out,
-                   struct error *error)
+bool scheme_sign_digest(const struct scheme_form *f, struct bytes key, struct bytes message, struct buffer *out,
+                        struct error *error)
 {
     enum signature_hash hash = scheme_algorithm_of(f)->hash;
     bool plain = f->words.algorithm == ALGORITHM_SHA256;
@@ -170,13 +169,15 @@ static bool digest(const struct scheme_form *f, struct bytes key, struct bytes m
     return done;
 }
 
-static bool sign_private(const struct scheme_form *f, struct bytes key, struct bytes message, struct buffer *out,
+bool scheme_sign_private(const struct scheme_form *f, struct bytes key, struct bytes message, struct buffer *out,
                          struct error *error)
 {
     struct signature_private *private_key;
     bool raw = f->words.algorithm == ALGORITHM_ED25519 && key.size <= 2 * SIGNATURE_ED25519_KEY_SIZE;
     if (raw && key.size == 2 * SIGNATURE_ED25519_KEY_SIZE) key.size = SIGNATURE_ED25519_KEY_SIZE; /* the public one */
-    enum signature_scheme scheme = f->words.algorithm == ALGORITHM_ED25519 ? SIGNATURE_ED25519 : SIGNATURE_ECDSA;
+    enum signature_scheme scheme = f->words.algorithm == ALGORITHM_ED25519 ? SIGNATURE_ED25519
+                                   : f->words.algorithm == ALGORITHM_ECDSA ? SIGNATURE_ECDSA
+                                                                           : SIGNATURE_RSA;
     private_key = raw ? signature_private_raw(key, error) : signature_private_new(scheme, key, error);
     bool done = private_key && signature_private_sign(private_key, SIGNATURE_SHA256, message, out, error);
     signature_private_free(private_key);
@@ -204,9 +205,23 @@ static void write_signature(struct signer *s, struct bytes signature, struct buf
     if (time && time->token == TEMPLATE_SIGNATURE)
         buffer_format(lines, "%s%s%s%s", time->argument, w->tag_separator, buffer_cstr(&s->time), w->list_separator);
     if (*w->version_tag) buffer_format(lines, "%s%s", w->version_tag, w->tag_separator);
-    enum scheme_encoding encoding = w->algorithm == ALGORITHM_EQUAL ? ENCODING_TEXT : (enum scheme_encoding)w->encoding;
+    bool as_it_is = w->algorithm == ALGORITHM_EQUAL || w->algorithm == ALGORITHM_NETLIFY;
+    enum scheme_encoding encoding = as_it_is ? ENCODING_TEXT : (enum scheme_encoding)w->encoding;
     encode(encoding, signature, lines);
     buffer_byte(lines, '\n');
+}
+
+/* Netlify's header carries the signed text as well. */
+static bool make_token(struct signer *s, struct bytes key, struct buffer *out, struct error *error)
+{
+    struct buffer signature;
+    buffer_init(&signature, SIGNATURE_DIGEST_MAX);
+    scheme_netlify_message(s->what->body, out);
+    bool good = scheme_sign_digest(s->form, key, buffer_view(out), &signature, error);
+    buffer_byte(out, '.');
+    scheme_netlify_encode(buffer_view(&signature), out);
+    buffer_close(&signature);
+    return good;
 }
 
 static bool make_signature(struct signer *s, struct bytes key, struct buffer *out, struct error *error)
@@ -216,12 +231,13 @@ static bool make_signature(struct signer *s, struct bytes key, struct buffer *ou
         buffer_bytes(out, key);
         return true;
     }
+    if (s->form->words.algorithm == ALGORITHM_NETLIFY) return make_token(s, key, out, error);
     buffer_init(&message, PROOFS_TEXT_MAX);
     bool good = make_message(s, key, &message, error);
     if (good && scheme_algorithm_of(s->form)->key == MECHANISM_PUBLIC)
-        good = sign_private(s->form, key, buffer_view(&message), out, error);
+        good = scheme_sign_private(s->form, key, buffer_view(&message), out, error);
     else
-        good = good && digest(s->form, key, buffer_view(&message), out, error);
+        good = good && scheme_sign_digest(s->form, key, buffer_view(&message), out, error);
     buffer_close(&message);
     return good;
 }
@@ -256,15 +272,16 @@ bool scheme_sign(const struct scheme *scheme, struct bytes secret, const struct 
 {
     struct signer s = {.scheme = scheme, .what = what};
     struct buffer key;
-    (void)body;
     buffer_init(&key, VALUE_MAX * 4);
     buffer_init(&s.time, 64);
-    bool good = choose_key(&s, secret, &key, error) && write_lines(&s, buffer_view(&key), lines, error);
+    bool good = choose_key(&s, secret, &key, error) &&
+                (scheme_algorithm_of(s.form)->in_body ? scheme_sign_body(s.form, buffer_view(&key), what, body, error)
+                                                      : write_lines(&s, buffer_view(&key), lines, error));
     for (size_t i = 0; i < s.count; i++)
         buffer_close(&s.made[i].value);
     if (key.data) secret_wipe(key.data, key.capacity);
     buffer_close(&key);
     buffer_close(&s.time);
     if (!good) return error_context(error, "scheme '%s'", scheme->name);
-    return buffer_ok(lines) || error_set(error, ERROR_TOO_LARGE, "the header lines are too long");
+    return (buffer_ok(lines) && buffer_ok(body)) || error_set(error, ERROR_TOO_LARGE, "the header lines are too long");
 }

@@ -64,7 +64,7 @@ static const struct kind *kind_of(const struct json *message)
     return NULL;
 }
 
-static enum scheme_reason add_fields(const struct json *message, const struct kind *kind, struct scheme_proofs *out)
+static enum scheme_reason add_fields(const struct json *message, const struct kind *kind, struct buffer *out)
 {
     for (size_t i = 0; i < 7 && kind->fields[i]; i++) {
         const char *name = kind->fields[i], *value;
@@ -74,24 +74,29 @@ static enum scheme_reason add_fields(const struct json *message, const struct ki
         bool absent = !node || json_kind(node) == JSON_NULL;
         if (absent && strcmp(name, "Subject") == 0) continue; /* the one that may be left out */
         if (!json_text(node, &value)) return SCHEME_MISSING;
-        buffer_format(&out->text, "%s\n", name);
-        buffer_text(&out->text, value);
-        buffer_byte(&out->text, '\n');
+        buffer_format(out, "%s\n", name);
+        buffer_text(out, value);
+        buffer_byte(out, '\n');
     }
     return SCHEME_OK;
 }
 
-static enum scheme_reason add_proof(const struct json *message, struct scheme_proofs *out)
+enum scheme_reason scheme_sns_message(const struct json *message, struct buffer *out)
 {
     const struct kind *kind = kind_of(message);
+    return kind ? add_fields(message, kind, out) : SCHEME_MISSING;
+}
+
+static enum scheme_reason add_proof(const struct json *message, struct scheme_proofs *out)
+{
     const char *version = text_of(message, "SignatureVersion"), *signature = text_of(message, "Signature");
     const char *url = text_of(message, "SigningCertURL");
-    if (!kind || !version || !signature || !url) return SCHEME_MISSING;
+    if (!version || !signature || !url) return SCHEME_MISSING;
     if (strcmp(version, "1") != 0 && strcmp(version, "2") != 0) return SCHEME_MALFORMED;
     if (!scheme_sns_url_is_amazons(bytes_of(url))) return SCHEME_FOREIGN;
     out->hash = strcmp(version, "1") == 0 ? SIGNATURE_SHA1 : SIGNATURE_SHA256;
     scheme_proof_begin(out);
-    enum scheme_reason reason = add_fields(message, kind, out);
+    enum scheme_reason reason = scheme_sns_message(message, &out->text);
     if (reason != SCHEME_OK) return reason;
     scheme_proof_signature(out);
     if (!scheme_decode(ENCODING_BASE64, bytes_of(signature), &out->text)) return SCHEME_MALFORMED;

@@ -120,5 +120,12 @@ enum scheme_reason scheme_netlify_extract(const struct scheme *s, const struct s
                                           struct bytes body, struct scheme_proofs *out);
 enum scheme_reason scheme_graph_extract(const struct scheme *s, const struct scheme_request *request, struct bytes body,
                                         struct scheme_proofs *out);
+/* What an item of Adyen's, and a message of Amazon's, sign. */
+struct json;
+enum scheme_reason scheme_adyen_message(struct bytes item, struct buffer *out);
+enum scheme_reason scheme_sns_message(const struct json *message, struct buffer *out);
+/* The signing input of Netlify's token, and the base64url (RFC 7515) that it is written in. */
+void scheme_netlify_message(struct bytes body, struct buffer *out);
+void scheme_netlify_encode(struct bytes part, struct buffer *out);
 /* scheme_sns.c: https, an SNS host of Amazon's, a path that ends in .pem, and nothing else in it. */
 bool scheme_sns_url_is_amazons(struct bytes url);

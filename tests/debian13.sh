@@ -21,7 +21,7 @@ mkdir -p "$home" "$cache/debian13-archives"
 
 packages() {
     echo cmake ninja-build gcc libc6-dev pkg-config libcmocka-dev default-jre-headless python3 python3-pytest \
-        python3-confluent-kafka python3-jsonschema
+        python3-confluent-kafka python3-jsonschema python3-yaml
     [ -f deploy/packages.txt ] && sed 's/#.*//' deploy/packages.txt
 }
 

@@ -37,7 +37,7 @@ jobs=$(nproc)
 
 install_missing() {
     local packages=(cmake ninja-build gcc libc6-dev pkg-config git libcmocka-dev clang python3 python3-pytest
-        python3-confluent-kafka python3-jsonschema util-linux)
+        python3-confluent-kafka python3-jsonschema python3-yaml util-linux)
     # shellcheck disable=SC2207
     [ -f deploy/packages.txt ] && packages+=($(sed 's/#.*//' deploy/packages.txt))
     command -v mvn > /dev/null || packages+=(maven)

@@ -27,7 +27,6 @@ static const struct cli_option options[] = {
      .kind = CLI_TEXT,
      FIELD(id),
      .argument = "ID",
-     .default_text = "",
      .help = "of the delivery, where the provider sends one in a header"},
     {.name = "header",
      .letter = 'H',
@@ -68,7 +67,7 @@ static bool make_signing(const struct sign_settings *s, struct cli_headers *head
     if (s->now != NULL && !text_parse_int64(bytes_of(s->now), 0, INT64_MAX / 1000000, &now_s))
         return error_set(error, ERROR_INVALID, "--now takes Unix seconds");
     out->request = request_make(headers, s->method, s->url);
-    out->id = bytes_of(s->id);
+    out->id = bytes_of(s->id != NULL ? s->id : "");
     out->now_ms = s->now != NULL ? now_s * 1000 : clock_wall_us() / 1000;
     return true;
 }

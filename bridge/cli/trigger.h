@@ -30,6 +30,7 @@ struct draft {
     struct draft_words words, verify; /* all others, at the top and inside of `verify` */
     struct draft_secret secrets[DRAFT_SECRETS_MAX];
     size_t secret_count;
+    struct draft_secret token;             /* verify.verify_token; name "" when there is none */
     uint8_t digest[SIGNATURE_SHA256_SIZE]; /* of the record that was read: what its secrets are sealed for */
 };
 /* Takes a record's JSON apart.  Close with draft_close in any case, also before reading again. */
@@ -49,6 +50,8 @@ bool draft_texts(struct draft *d, const char *name, const struct cli_list *texts
 const char *draft_get(const struct draft *d, const char *name);
 /* Takes the secret over and puts it in front as "current". */
 bool draft_add_secret(struct draft *d, struct secret *secret, const char *since, struct error *error);
+/* Takes the token over that Meta's subscription must present. */
+void draft_set_token(struct draft *d, struct secret *token);
 /* "current" becomes "previous", good until then. */
 bool draft_retire_secret(struct draft *d, const char *until, struct error *error);
 /* Drops the last one. */
@@ -114,3 +117,8 @@ const struct guide *guide_find(const char *scheme);
 void guide_write(const struct guide *g, const char *url, struct buffer *out);
 /* A fresh secret in the form that this provider takes. */
 struct secret *guide_make_secret(const struct guide *g, struct error *error);
+/* The secret that the user gave by reference, or (NULL) a fresh one where that is ours to make. */
+struct secret *guide_obtain_secret(const struct guide *g, const char *reference, struct error *error);
+/* What the user takes to the provider: URL and, unless NULL, the secret are data; how to go about it the first time is
+ * talk. */
+void guide_show(const struct guide *g, const char *url, const struct secret *shown, bool first);

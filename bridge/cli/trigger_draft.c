@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TOKEN "verify_token"
+
 static bool no_memory(struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "no memory for a trigger");
@@ -142,6 +144,12 @@ static bool read_secret(struct draft *d, const struct json *node, struct error *
            take_text(group ? json_get(node, "until", NULL) : NULL, &s->until, error);
 }
 
+static bool read_token(struct draft *d, const struct json *node, struct error *error)
+{
+    snprintf(d->token.name, sizeof d->token.name, TOKEN);
+    return take_text(node, &d->token.text, error);
+}
+
 static bool read_verify(struct draft *d, const struct json *verify, struct error *error)
 {
     if (json_kind(verify) != JSON_OBJECT) return word_node(&d->words, "verify", verify, error);
@@ -151,6 +159,8 @@ static bool read_verify(struct draft *d, const struct json *verify, struct error
         const struct json *node = json_at(verify, i);
         if (strcmp(key, "scheme") == 0)
             good = take_text(node, &d->scheme, error);
+        else if (strcmp(key, TOKEN) == 0)
+            good = read_token(d, node, error);
         else if (strcmp(key, "secrets") != 0)
             good = word_node(&d->verify, key, node, error);
         else
@@ -219,6 +229,7 @@ void draft_close(struct draft *d)
     words_close(&d->verify);
     for (size_t i = 0; i < d->secret_count; i++)
         secret_close(&d->secrets[i]);
+    secret_close(&d->token);
     *d = (struct draft){0};
 }
 
@@ -226,7 +237,8 @@ void draft_close(struct draft *d)
 
 bool draft_assign(struct draft *d, const char *assignment, struct error *error)
 {
-    static const char *const own[] = {"agent_id", "revision", "secret", "verify", "verify.scheme", "verify.secrets"};
+    static const char *const own[] = {"agent_id",      "revision",       "secret",       "verify",
+                                      "verify.scheme", "verify.secrets", "verify." TOKEN};
     const char *equals = strchr(assignment, '=');
     char name[128];
     if (equals == NULL || equals == assignment || (size_t)(equals - assignment) >= sizeof name)
@@ -291,6 +303,13 @@ bool draft_add_secret(struct draft *d, struct secret *secret, const char *since,
     return true;
 }
 
+void draft_set_token(struct draft *d, struct secret *token)
+{
+    secret_close(&d->token);
+    d->token.plain = token;
+    snprintf(d->token.name, sizeof d->token.name, TOKEN);
+}
+
 bool draft_retire_secret(struct draft *d, const char *until, struct error *error)
 {
     struct draft_secret *s = &d->secrets[0];
@@ -309,24 +328,28 @@ void draft_drop_secret(struct draft *d)
 
 /* ---- sealing ---- */
 
-static struct sealed_place place_of(const struct draft *d, size_t secret, const uint8_t digest[SIGNATURE_SHA256_SIZE])
+static struct sealed_place place_of(const struct draft *d, const struct draft_secret *s,
+                                    const uint8_t digest[SIGNATURE_SHA256_SIZE])
 {
     return (struct sealed_place){.agent_id = bytes_of(d->agent_id),
                                  .scheme = bytes_of(d->scheme != NULL ? d->scheme : "custom"),
-                                 .name = bytes_of(d->secrets[secret].name),
+                                 .name = bytes_of(s->name),
                                  .record = {digest, SIGNATURE_SHA256_SIZE}};
+}
+
+static bool open_one(const struct draft *d, struct draft_secret *s, const struct keyring *keys, struct error *error)
+{
+    if (s->plain != NULL || s->text == NULL || !sealed_is(bytes_of(s->text))) return true;
+    const struct sealed_place place = place_of(d, s, d->digest);
+    s->plain = sealed_open(keys, &place, bytes_of(s->text), error);
+    return s->plain != NULL || error_context(error, "secret '%s'", s->name);
 }
 
 bool draft_open(struct draft *d, const struct keyring *keys, struct error *error)
 {
-    for (size_t i = 0; i < d->secret_count; i++) {
-        struct draft_secret *s = &d->secrets[i];
-        if (s->plain != NULL || s->text == NULL || !sealed_is(bytes_of(s->text))) continue;
-        const struct sealed_place place = place_of(d, i, d->digest);
-        s->plain = sealed_open(keys, &place, bytes_of(s->text), error);
-        if (s->plain == NULL) return error_context(error, "secret '%s'", s->name);
-    }
-    return true;
+    for (size_t i = 0; i < d->secret_count; i++)
+        if (!open_one(d, &d->secrets[i], keys, error)) return false;
+    return open_one(d, &d->token, keys, error);
 }
 
 static void write_words(struct json_writer *w, const struct draft_words *words)
@@ -345,24 +368,31 @@ static void write_secret(struct json_writer *w, const struct draft_secret *s, co
     json_write_object_end(w);
 }
 
-/* The record with these texts as the sealed secrets. */
-static void write_record(const struct draft *d, char *const *sealed, struct buffer *out)
+/* The sealed texts of a record that is written: one for each secret, the last for the token. */
+enum { SEALED_MAX = DRAFT_SECRETS_MAX + 1 };
+
+static void write_verify(struct json_writer *w, const struct draft *d, char *const sealed[SEALED_MAX])
+{
+    json_write_object(w, "verify");
+    if (d->scheme != NULL) json_write_cstr(w, "scheme", d->scheme);
+    write_words(w, &d->verify);
+    if (d->token.name[0] != '\0')
+        json_write_cstr(w, TOKEN, d->token.plain != NULL ? sealed[DRAFT_SECRETS_MAX] : d->token.text);
+    json_write_array(w, "secrets");
+    for (size_t i = 0; i < d->secret_count; i++)
+        write_secret(w, &d->secrets[i], d->secrets[i].plain != NULL ? sealed[i] : d->secrets[i].text);
+    json_write_array_end(w);
+    json_write_object_end(w);
+}
+
+static void write_record(const struct draft *d, char *const sealed[SEALED_MAX], struct buffer *out)
 {
     struct json_writer w;
     json_writer_init(&w, out);
     json_write_object(&w, NULL);
     json_write_cstr(&w, "agent_id", d->agent_id);
     write_words(&w, &d->words);
-    if (d->secret_count > 0 || d->verify.count > 0) {
-        json_write_object(&w, "verify");
-        if (d->scheme != NULL) json_write_cstr(&w, "scheme", d->scheme);
-        write_words(&w, &d->verify);
-        json_write_array(&w, "secrets");
-        for (size_t i = 0; i < d->secret_count; i++)
-            write_secret(&w, &d->secrets[i], d->secrets[i].plain != NULL ? sealed[i] : d->secrets[i].text);
-        json_write_array_end(&w);
-        json_write_object_end(&w);
-    }
+    if (d->secret_count > 0 || d->verify.count > 0) write_verify(&w, d, sealed);
     json_write_int(&w, "revision", d->revision);
     json_write_object_end(&w);
 }
@@ -371,8 +401,8 @@ static void write_record(const struct draft *d, char *const *sealed, struct buff
 static bool digest_of(struct draft *d, struct error *error)
 {
     char hole[] = "sealed:";
-    char *holes[DRAFT_SECRETS_MAX];
-    for (size_t i = 0; i < DRAFT_SECRETS_MAX; i++)
+    char *holes[SEALED_MAX];
+    for (size_t i = 0; i < SEALED_MAX; i++)
         holes[i] = hole;
     struct buffer text;
     buffer_init(&text, DRAFT_RECORD_MAX);
@@ -383,32 +413,35 @@ static bool digest_of(struct draft *d, struct error *error)
     return good;
 }
 
-static char *seal(const struct draft *d, size_t secret, const uint8_t digest[SIGNATURE_SHA256_SIZE],
-                  const struct keyring *keys, struct error *error)
+/* NULL with an error, or when there is nothing to seal. */
+static char *seal(const struct draft *d, const struct draft_secret *s, const struct keyring *keys, struct error *error)
 {
-    const struct sealed_place place = place_of(d, secret, digest);
+    if (s->plain == NULL) return NULL;
+    const struct sealed_place place = place_of(d, s, d->digest);
     struct buffer text;
     size_t size;
     buffer_init(&text, SEALED_TEXT_MAX);
-    if (sealed_make(keys, &place, secret_view(d->secrets[secret].plain), &text, error))
-        return (char *)buffer_take(&text, &size);
+    if (sealed_make(keys, &place, secret_view(s->plain), &text, error)) return (char *)buffer_take(&text, &size);
     buffer_close(&text);
-    error_context(error, "secret '%s'", d->secrets[secret].name);
+    error_context(error, "secret '%s'", s->name);
     return NULL;
 }
 
 bool draft_write(const struct draft *d, const struct keyring *keys, struct buffer *out, struct error *error)
 {
     struct draft shell = *d; /* shares everything with *d but the digest, which is that of the new record */
-    char *sealed[DRAFT_SECRETS_MAX] = {0};
+    char *sealed[SEALED_MAX] = {0};
     bool good = digest_of(&shell, error);
-    for (size_t i = 0; good && i < d->secret_count; i++)
-        if (d->secrets[i].plain != NULL) good = (sealed[i] = seal(d, i, shell.digest, keys, error)) != NULL;
+    for (size_t i = 0; good && i < SEALED_MAX; i++) {
+        const struct draft_secret *s = i < DRAFT_SECRETS_MAX ? &d->secrets[i] : &d->token;
+        sealed[i] = seal(&shell, s, keys, error);
+        good = sealed[i] != NULL || s->plain == NULL;
+    }
     if (good) {
         write_record(d, sealed, out);
         good = buffer_ok(out) || error_set(error, ERROR_TOO_LARGE, "the trigger is over 64 KiB");
     }
-    for (size_t i = 0; i < d->secret_count; i++)
+    for (size_t i = 0; i < SEALED_MAX; i++)
         free(sealed[i]);
     return good;
 }

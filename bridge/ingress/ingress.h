@@ -247,12 +247,16 @@ struct trigger_loading {
     bool private_file;
     bool told; /* how deliveries are verified, rightly or not */
     struct trigger *trigger;
-    const char *scheme;                    /* as it is named there: what sealed secrets belong to */
+    char scheme[64];                       /* as it is named there: what sealed secrets belong to */
     bool record;                           /* of the triggers topic, not of a file */
     uint8_t digest[SIGNATURE_SHA256_SIZE]; /* of a record: all of it but the secrets */
 };
 /* Reads `verify` or `secret` of the element; problems go to the report. */
 void trigger_verify_load(struct trigger_loading *l);
+/* The secret called `name` of the element, from its reference: sealed for that place, or of a kind that may stand
+ * there.  The caller frees it. */
+struct secret *trigger_secret_open(const struct trigger_loading *l, const char *name, const char *reference,
+                                   struct error *error);
 /* Frees what trigger_verify_load made. */
 void trigger_verify_close(struct trigger *t);
 void trigger_verify_help(FILE *out);
@@ -325,7 +329,7 @@ int judge_run(int argc, char **argv);
 /* Each makes one part of the trigger from its options; the error belongs to that option. */
 struct trigger_policy {
     const char *option;
-    bool (*make)(struct trigger *t, bool literal_allowed, struct error *error);
+    bool (*make)(struct trigger *t, const struct trigger_loading *l, struct error *error);
 };
 extern const struct trigger_policy trigger_policies[];
 extern const size_t trigger_policy_count;

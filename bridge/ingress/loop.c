@@ -50,6 +50,7 @@ static bool is_ready(void *ctx, struct buffer *text)
         buffer_text(text, "shutting down");
         return false;
     }
+    /* Triggers that nobody knows yet can't be served, spool or not. */
     if (in->topic && !trigger_topic_converged(in->topic, &why)) {
         buffer_text(text, why);
         return false;
@@ -61,10 +62,10 @@ static bool is_ready(void *ctx, struct buffer *text)
     return ready;
 }
 
-static bool is_serving(const struct ingress *in)
+static bool takes_deliveries(const struct ingress *in)
 {
-    bool takes = publisher_ready(in->publisher, NULL) || (in->spool && spool_ready(in->spool));
-    return takes && !in->draining && (!in->topic || trigger_topic_converged(in->topic, NULL));
+    return !in->draining && (!in->topic || trigger_topic_converged(in->topic, NULL)) &&
+           (publisher_ready(in->publisher, NULL) || (in->spool && spool_ready(in->spool)));
 }
 
 static void refresh(void *ctx)
@@ -80,7 +81,7 @@ static void refresh(void *ctx)
         {METRIC_BODY_BYTES, in->body_bytes},
         {METRIC_CONNECTIONS, http_server_connections(in->server)},
         {METRIC_TRIGGERS, (int64_t)trigger_set_count(in->triggers)},
-        {METRIC_READY, is_serving(in)},
+        {METRIC_READY, takes_deliveries(in)},
     };
     for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
         metrics_set(in->metrics, gauges[i].metric, gauges[i].value);
@@ -151,8 +152,8 @@ bool ingress_open(struct ingress *in, struct error *error)
     in->metrics = metrics_new(in->metric_defs, METRICS);
     if (!in->metrics) return error_set(error, ERROR_MEMORY, "no memory for the metrics");
     in->directory = trigger_set_ref(in->triggers);
-    /* Both sockets first, for they may need root; the publisher has threads, so it comes when root is given up.  Nobody
-     * is served before the loop runs. */
+    /* Both sockets first, for they may need root; the clients of Kafka have threads, so they come when root is given
+     * up. Nobody is served before the loop runs. */
     return notify_open(&in->notify, getpid(), error) && answers_open(in, error) && open_manage(in, error) &&
            listen_open(in, error) && open_spool(in, error) && open_publisher(in, error) && open_topic(in, error);
 }
@@ -174,8 +175,8 @@ void ingress_close(struct ingress *in)
     trigger_topic_free(in->topic);
     metrics_free(in->metrics);
     trigger_set_unref(in->triggers);
-    free(in->strangers.denials);
     trigger_set_unref(in->directory);
+    free(in->strangers.denials);
     scheme_set_free(in->schemes);
     settings_close(&in->settings);
     log_flush();
@@ -330,8 +331,8 @@ static void turn(struct loop *l)
         topic = topic || (in->topic && events[i].data.fd == trigger_topic_fd(in->topic));
     }
     publisher_run(in->publisher, now_ms);
-    if (in->spool) spool_run(in->spool, now_ms);
     if (topic && trigger_topic_run(in->topic, now_ms)) serve_triggers(in);
+    if (in->spool) spool_run(in->spool, now_ms);
     http_server_run(in->server, now_ms);
     publisher_flush(in->publisher);
     if (in->spool) spool_flush(in->spool);

@@ -3,9 +3,9 @@
 #include "ingress.h"
 #include <string.h>
 
-static bool make_rate(struct trigger *t, bool literal_allowed, struct error *error)
+static bool make_rate(struct trigger *t, const struct trigger_loading *l, struct error *error)
 {
-    (void)literal_allowed;
+    (void)l;
     const struct trigger_options *o = &t->options;
     int64_t amount, period_ms;
     if (!*o->rate) return o->burst == 0 || error_set(error, ERROR_INVALID, "is missing, but there is a burst");
@@ -17,9 +17,9 @@ static bool make_rate(struct trigger *t, bool literal_allowed, struct error *err
     return true;
 }
 
-static bool make_events(struct trigger *t, bool literal_allowed, struct error *error)
+static bool make_events(struct trigger *t, const struct trigger_loading *l, struct error *error)
 {
-    (void)literal_allowed;
+    (void)l;
     const struct config_list *events = &t->options.events;
     for (size_t i = 0; i < events->count; i++)
         if (strlen(events->items[i]) > 256 || strcmp(events->items[i], "!") == 0)
@@ -47,9 +47,9 @@ static bool add_kinds(struct trigger *t, struct error *error)
     return true;
 }
 
-static bool make_handshake(struct trigger *t, bool literal_allowed, struct error *error)
+static bool make_handshake(struct trigger *t, const struct trigger_loading *l, struct error *error)
 {
-    (void)literal_allowed;
+    (void)l;
     const struct scheme *scheme = t->verifier ? verifier_scheme(t->verifier) : NULL;
     const struct config_list *types = &t->options.content_types;
     struct handshake_policy *p = &t->handshake;
@@ -67,10 +67,10 @@ static bool make_handshake(struct trigger *t, bool literal_allowed, struct error
 }
 
 /* A reference like every secret's. */
-static bool make_hub_token(struct trigger *t, bool literal_allowed, struct error *error)
+static bool make_hub_token(struct trigger *t, const struct trigger_loading *l, struct error *error)
 {
     if (!t->verify_token || !*t->verify_token) return true;
-    t->hub_token = secret_resolve(bytes_of(t->verify_token), literal_allowed, error);
+    t->hub_token = trigger_secret_open(l, "verify_token", t->verify_token, error);
     if (!t->hub_token) return error_context(error, "verify_token");
     t->handshake.verify_token = secret_view(t->hub_token);
     explicit_bzero(t->verify_token, strlen(t->verify_token));

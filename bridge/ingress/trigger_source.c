@@ -323,8 +323,7 @@ static void load_answers(struct trigger_loading *l)
     if (!t->account) trigger_problem(l, "agent_id", "no memory");
     struct error error;
     for (size_t i = 0; i < trigger_policy_count; i++)
-        if (!trigger_policies[i].make(t, l->private_file, &error))
-            trigger_problem(l, trigger_policies[i].option, "%s", error.text);
+        if (!trigger_policies[i].make(t, l, &error)) trigger_problem(l, trigger_policies[i].option, "%s", error.text);
 }
 
 /* ---- files ---- */

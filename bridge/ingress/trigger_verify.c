@@ -118,14 +118,22 @@ static bool may_say(const struct trigger_loading *l, const char *reference, stru
                      kind);
 }
 
+struct secret *trigger_secret_open(const struct trigger_loading *l, const char *name, const char *reference,
+                                   struct error *error)
+{
+    struct secret *s = NULL;
+    if (sealed_is(bytes_of(reference)))
+        s = open_sealed(l, name, bytes_of(reference), error);
+    else if (may_say(l, reference, error))
+        s = secret_resolve(bytes_of(reference), l->record || l->private_file, error);
+    if (!s && l->record) error_context(error, "secret '%s'", name);
+    return s;
+}
+
 static bool resolve(const struct trigger_loading *l, const char *reference, struct verifier_secret *out)
 {
     struct error error;
-    if (sealed_is(bytes_of(reference)))
-        out->secret = open_sealed(l, out->name, bytes_of(reference), &error);
-    else if (may_say(l, reference, &error))
-        out->secret = secret_resolve(bytes_of(reference), l->record || l->private_file, &error);
-    if (!out->secret && l->record) error_context(&error, "secret '%s'", out->name);
+    out->secret = trigger_secret_open(l, out->name, reference, &error);
     if (!out->secret) trigger_problem(l, "verify", "%s", error.text);
     return out->secret != NULL;
 }
@@ -285,7 +293,7 @@ static void load_group(struct trigger_loading *l)
     t->topics = verify.topics;
     verify.verify_token = NULL;
     verify.topics = (struct config_list){NULL, 0};
-    l->scheme = good && *verify.scheme ? verify.scheme : "custom";
+    snprintf(l->scheme, sizeof l->scheme, "%s", good && *verify.scheme ? verify.scheme : "custom");
     const struct scheme *scheme = good ? choose_scheme(l, verify.scheme) : NULL;
     size_t count = good ? load_secrets(l, secrets) : 0;
     if (scheme) check_scheme(l, scheme);
@@ -310,7 +318,7 @@ static void load_word(struct trigger_loading *l)
 static void load_single(struct trigger_loading *l)
 {
     struct verifier_secret secret = {.name = "current"};
-    l->scheme = "github";
+    snprintf(l->scheme, sizeof l->scheme, "github");
     const struct scheme *github = scheme_find(l->schemes, "github");
     if (!github)
         trigger_problem(l, "secret", "there is no scheme 'github'");

@@ -24,7 +24,7 @@ from topics import NAMES
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PUSH = os.path.join(ROOT, "schemas", "examples", "github-push.json")
 OK, NO, USAGE, UNAVAILABLE, FAILURE = range(5)
-COMMANDS = ("dev", "send", "results", "replay", "topics", "check", "trigger")
+COMMANDS = ("dev", "send", "sign", "verify", "results", "replay", "topics", "trigger", "check")
 
 
 def tool(*arguments, stdin=b"", timeout=60, env=None):

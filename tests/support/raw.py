@@ -3,6 +3,7 @@
 Brokers only have to answer here: the mock cluster does.  SPDX-License-Identifier: Apache-2.0
 """
 
+import functools
 import hashlib
 import hmac
 import re
@@ -113,12 +114,20 @@ class Socket:
         self.socket.close()
 
 
-class Server:
-    """An ingress on the mock cluster with three triggers: open, off and signed."""
+@functools.lru_cache
+def shared_kafka():
+    """One mock cluster for all servers of a test run; it ends with us, when its standard input does."""
+    return MockKafka({"raw.events": 3})
 
-    def __init__(self, settings=None, tls=None, place=None, **start):
+
+class Server:
+    """An ingress on the mock cluster with three triggers: open, off and signed.  `own_kafka` for a test that makes the
+    cluster slow."""
+
+    def __init__(self, settings=None, tls=None, place=None, own_kafka=False, **start):
         self.tls = tls
-        self.kafka = MockKafka({"raw.events": 3})
+        self.own_kafka = own_kafka
+        self.kafka = MockKafka({"raw.events": 3}) if own_kafka else shared_kafka()
         self.bridge = Bridge(self.kafka.bootstrap, topics=False)
         self.bridge.write_triggers([
             {"agent_id": "open", "verify": "none"},
@@ -150,4 +159,5 @@ class Server:
                 self.ingress.stop()
         finally:
             self.bridge.close()
-            self.kafka.close()
+            if self.own_kafka:
+                self.kafka.close()

@@ -79,6 +79,17 @@ def test_trigger_schema_knows_every_setting_of_a_trigger():
     assert set(read("trigger.schema.json")["properties"]) == settings | {"verify"}
 
 
+def test_trigger_schema_knows_every_word_of_a_scheme():
+    with open(os.path.join(ROOT, "common", "scheme_load.c"), encoding="utf-8") as text:
+        source = text.read()
+    table = source[source.index("scheme_word_options[] = {"):]
+    words = set(re.findall(r'\.name = "(\w+)"', table[: table.index("\n};")])) - {"aliases"}
+    assert len(words) > 15
+    verify = read("trigger.schema.json")["properties"]["verify"]["oneOf"][1]["properties"]
+    assert set(verify) == words | {"scheme", "secrets", "verify_token", "topic_arns", "variant"}
+    assert set(verify["variant"]["properties"]) == words
+
+
 def test_published_names_come_first():
     published = ["agent_id", "triggered_at", "success", "workflow_id", "output", "error"]
     assert read("result.schema.json")["required"][:6] == published

@@ -129,6 +129,23 @@ static void a_rotation_keeps_the_old_secret_for_a_while(void **state)
     buffer_close(&one);
 }
 
+static void a_token_is_sealed_too(void **state)
+{
+    (void)state;
+    struct draft d;
+    struct buffer one;
+    make_one(&d);
+    draft_set_token(&d, secret("hunter4"));
+    draft_set_token(&d, secret("hunter5"));
+    write_record(&d, &one);
+    draft_close(&d);
+    assert_non_null(strstr(buffer_cstr(&one), "\"verify_token\":\"sealed:v1:"));
+    read_record(&d, &one);
+    assert_true(bytes_are(secret_view(d.token.plain), "hunter5"));
+    draft_close(&d);
+    buffer_close(&one);
+}
+
 static const char *const bad_assignments[] = {
     "",
     "x",
@@ -139,6 +156,7 @@ static const char *const bad_assignments[] = {
     "verify=none",
     "verify.secrets=[]",
     "verify.scheme=x",
+    "verify.verify_token=x",
     "metadata={\"n\": 1.5}",
 };
 
@@ -272,6 +290,7 @@ int main(void)
         cmocka_unit_test(what_was_written_is_read),
         cmocka_unit_test(a_changed_record_opens_again_and_a_touched_one_does_not),
         cmocka_unit_test(a_rotation_keeps_the_old_secret_for_a_while),
+        cmocka_unit_test(a_token_is_sealed_too),
         cmocka_unit_test(some_settings_are_not_set_by_hand),
         cmocka_unit_test(a_record_in_its_short_form_is_read),
         cmocka_unit_test(a_key_file_grows_at_its_top),

@@ -59,7 +59,7 @@ static const struct scheme *find(const char *name)
 
 static struct verifier *verifier_of(const char *scheme, const char *const *secrets, size_t count)
 {
-    struct verifier_secret given[VERIFIER_SECRETS_MAX];
+    struct verifier_secret given[VERIFIER_SECRETS_MAX] = {0};
     struct error error = {0};
     for (size_t i = 0; i < count; i++) {
         snprintf(given[i].name, sizeof given[i].name, "secret-%zu", i);

@@ -133,6 +133,8 @@ static const struct weak {
     {"{\"agent_id\":\"a\",\"verify\":{\"scheme\":\"github\",\"secrets\":[]}}", "secrets", NULL},
     {"{\"agent_id\":\"a\",\"verify\":{\"scheme\":\"github\"}}", "secrets", NULL},
     {"{\"agent_id\":\"a\",\"secret\":\"sealed:x\"}", "form", NULL},
+    {"{\"agent_id\":\"a\",\"verify\":{\"scheme\":\"meta\",\"verify_token\":\"env:HOME\",\"secrets\":[\"env:HOME\"]}}",
+     "verify_token", "env"},
     {"{\"agent_id\":\"b\",\"verify\":\"none\"}", "\"none\" is not for a record", NULL},
 };
 

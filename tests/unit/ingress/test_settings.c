@@ -171,8 +171,8 @@ int main(void)
         cmocka_unit_test(a_trusted_proxy_makes_loopback_reachable),
         cmocka_unit_test(listeners_that_contradict_themselves),
         cmocka_unit_test(a_public_url_is_a_url_without_a_slash_at_its_end),
-        cmocka_unit_test(a_spool_is_off_until_it_has_a_directory),
         cmocka_unit_test(a_topic_needs_its_key_file),
+        cmocka_unit_test(a_spool_is_off_until_it_has_a_directory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

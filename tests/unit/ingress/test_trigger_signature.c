@@ -72,6 +72,77 @@ static void a_secret_alone_means_github(void **state)
     trigger_set_unref(set);
 }
 
+/* Words beside a scheme's name are laid over it; a group without a name is a scheme of its own. */
+static void a_trigger_may_say_words_of_its_own(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words, *scheme;
+        int64_t deadline_ms;
+    } rows[] = {
+        {"verify = { scheme = \"github\"; secrets = [\"k\"]; deadline = \"1s\"; };", "github", 1000},
+        {"verify = { scheme = \"atlassian\"; secrets = [\"k\"]; };", "jira", 4000},
+        {"verify = { signature_header = \"X\"; secrets = [\"k\"]; deadline = \"2s\"; };", "custom", 2000},
+        {"verify = { signature_header = \"X\"; secrets = [\"k\"]; handshake = \"head\"; };", "custom", 4000},
+        {"verify = { scheme = \"standard-webhooks\"; secrets = [\"AAAA\"]; tolerance = \"1h\"; };", "standard-webhooks",
+         4000},
+        {"verify = { scheme = \"meta\"; secrets = [\"k\"]; verify_token = \"t\"; };", "meta", 4000},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct trigger_set *set = load_one(rows[i].words, false);
+        if (!set) fail_msg("%s: %s", rows[i].words, buffer_cstr(&report.text));
+        const struct trigger *t = trigger_set_find(set, bytes_of("a"));
+        assert_true(bytes_are(t->scheme_name, rows[i].scheme));
+        assert_int_equal(t->deadline_ms, rows[i].deadline_ms);
+        assert_true(bytes_are(t->handshake.verify_token, strstr(rows[i].words, "verify_token") ? "t" : ""));
+        assert_int_equal(scheme_handshakes(verifier_scheme(t->verifier)),
+                         strstr(rows[i].words, "head\"")     ? 1U << HANDSHAKE_HEAD
+                         : bytes_are(t->scheme_name, "meta") ? 1U << HANDSHAKE_META_SUBSCRIBE
+                                                             : 0);
+        trigger_set_unref(set);
+    }
+}
+
+static void secrets_have_names(void **state)
+{
+    (void)state;
+    struct trigger_set *set =
+        load_one("verify = { scheme = \"github\"; secrets = ( { value = \"k\"; },"
+                 " { name = \"old-1\"; value = \"l\"; until = \"2030-01-01T00:00:00+01:00\"; } ); };",
+                 false);
+    if (!set) fail_msg("%s", buffer_cstr(&report.text));
+    const struct trigger *t = trigger_set_find(set, bytes_of("a"));
+    assert_int_equal(verifier_count(t->verifier), 2);
+    assert_string_equal(verifier_secret_name(t->verifier, 0), "current");
+    assert_string_equal(verifier_secret_name(t->verifier, 1), "old-1");
+    trigger_set_unref(set);
+}
+
+/* Counts go on by name when the triggers are read again; the page is bounded. */
+static void uses_are_counted_by_name(void **state)
+{
+    (void)state;
+    struct buffer page;
+    struct trigger_set *before = load_one("verify = { scheme = \"github\"; secrets = [\"k\", \"l\"]; };", false);
+    struct trigger_set *after =
+        load_one("verify = { scheme = \"stripe\"; secrets = ( { name = \"previous\"; value = \"k\"; } ); };", false);
+    assert_true(before && after);
+    secret_use_count(trigger_set_find(before, bytes_of("a")), 1, 1700000000);
+    secret_use_count(trigger_set_find(before, bytes_of("a")), 1, 1700000001);
+    secret_use_carry(before, after);
+    buffer_init(&page, 65536);
+    secret_use_write(after, &page);
+    assert_non_null(
+        strstr(buffer_cstr(&page), "drawbridge_ingress_secret_verified_total{agent=\"a\",secret=\"previous\"} 2\n"));
+    assert_non_null(
+        strstr(buffer_cstr(&page),
+               "drawbridge_ingress_secret_last_seen_seconds{agent=\"a\",secret=\"previous\"} 1700000001\n"));
+    assert_non_null(strstr(buffer_cstr(&page), "drawbridge_ingress_secrets_unlisted 0\n"));
+    buffer_close(&page);
+    trigger_set_unref(before);
+    trigger_set_unref(after);
+}
+
 static const struct refusal {
     const char *words, *says;
     bool on_loopback_too;
@@ -93,6 +164,27 @@ static const struct refusal {
     {"verify = { scheme = \"nobody\"; secrets = [\"k\"]; };", "nobody", true},
     {"verify = { secrets = [\"k\"]; };", "verify", true},
     {"verify = { scheme = \"github\"; secrets = [\"k\"]; tolerance = \"1s\"; };", "tolerance", true},
+    {"verify = { scheme = \"hubspot\"; secrets = [\"k\"]; };", "hubspot-v1, hubspot-v2, hubspot-v3", true},
+    {"verify = { scheme = \"github\"; secrets = [\"k\"]; signd = \"{body}\"; };", "signd", true},
+    {"verify = { scheme = \"github\"; secrets = [\"k\"]; signed = \"{bdy}\"; };", "signed", true},
+    {"verify = { signature_header = \"X\"; algorithm = \"md5\"; secrets = [\"k\"]; };", "algorithm", true},
+    {"verify = { scheme = \"github\"; secrets = ( { name = \"a\"; } ); };", "verify", true},
+    {"verify = { scheme = \"github\"; secrets = ( { value = \"k\"; name = \"a b\"; } ); };", "name", true},
+    {"verify = { scheme = \"github\"; secrets = ( { value = \"k\"; name = \"a\"; }, { value = \"l\"; name = \"a\"; } "
+     "); };",
+     "name", true},
+    {"verify = { scheme = \"github\"; secrets = ( { value = \"k\"; until = \"2026\"; } ); };", "until", true},
+    {"verify = { scheme = \"github\"; secrets = ( { value = \"k\"; until = \"2026-12-31\"; } ); };", "until", true},
+    {"verify = { scheme = \"github\"; secrets = ( \"k\", { value = \"l\"; } ); };", "secrets", true},
+    {"verify = { scheme = \"standard-webhooks\"; secrets = [\"whsec_\"]; };", "empty", true},
+    {"verify = { scheme = \"standard-webhooks\"; secrets = [\"whsec_!\"]; };", "base64", true},
+    {"verify = { scheme = \"discord\"; secrets = [\"00\"]; };", "Ed25519", true},
+    {"verify = { scheme = \"sendgrid\"; secrets = [\"AAAA\"]; };", "P-256", true},
+    {"verify = { scheme = \"aws-sns\"; secrets = [\"k\"]; };", "topic_arns", true},
+    {"verify = { scheme = \"github\"; secrets = [\"k\"]; topic_arns = [\"a\"]; };", "topic_arns", true},
+    {"verify = { scheme = \"github\"; secrets = [\"k\"]; verify_token = \"t\"; };", "verify_token", true},
+    {"dedupe = \"signature\"; verify = { scheme = \"gitlab-token\"; secrets = [\"k\"]; };", "dedupe", true},
+    {"dedupe = \"signature\"; verify = \"none\";", "dedupe", true},
     /* anybody could come in */
     {"", "verify", false},
     {"event_source = \"https://github.com\";", "verify", false},
@@ -152,6 +244,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_secret_alone_means_github),
+        cmocka_unit_test(a_trigger_may_say_words_of_its_own),
+        cmocka_unit_test(secrets_have_names),
+        cmocka_unit_test(uses_are_counted_by_name),
         cmocka_unit_test(a_doubtful_trigger_is_refused_with_its_setting),
         cmocka_unit_test(what_is_meant_is_served),
     };

@@ -157,22 +157,10 @@ static void put_field(struct line *l, const struct log_field *f)
     }
 }
 
-/* The date and the clock change once a second; only the six digits behind them are made anew for each line. */
 static void put_time(struct line *l)
 {
-    static _Thread_local struct {
-        int64_t second;
-        char text[TEXT_TIME_SIZE];
-    } cache = {.second = INT64_MIN};
-    int64_t now_us = clock_wall_us(), second = now_us / 1000000, us = now_us % 1000000;
-    if (second != cache.second) {
-        text_format_time(second * 1000000, cache.text);
-        cache.second = second;
-    }
     char text[TEXT_TIME_SIZE];
-    memcpy(text, cache.text, sizeof text);
-    for (size_t i = TEXT_TIME_SIZE - 3; us > 0; i--, us /= 10)
-        text[i] = (char)('0' + us % 10);
+    text_format_time(clock_wall_us(), text);
     put(l, text, TEXT_TIME_SIZE - 1);
 }
 

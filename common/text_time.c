@@ -41,10 +41,8 @@ static char *put(char *at, int width, int64_t value, char separator)
 static const int64_t first_us = INT64_C(-62167219200) * US_PER_SECOND;
 static const int64_t last_us = INT64_C(253402300800) * US_PER_SECOND - 1;
 
-void text_format_time(int64_t wall_us, char out[TEXT_TIME_SIZE])
+static void format_time(int64_t wall_us, char out[TEXT_TIME_SIZE])
 {
-    if (wall_us < first_us) wall_us = first_us;
-    if (wall_us > last_us) wall_us = last_us;
     int64_t days = wall_us / US_PER_DAY, us = wall_us % US_PER_DAY;
     if (us < 0) {
         us += US_PER_DAY;
@@ -61,6 +59,27 @@ void text_format_time(int64_t wall_us, char out[TEXT_TIME_SIZE])
     at = put(at, 2, seconds % 60, '.');
     at = put(at, 6, us % US_PER_SECOND, 'Z');
     *at = '\0';
+}
+
+/* Most times that are printed are of the same second as the one before; then only six digits are new. */
+void text_format_time(int64_t wall_us, char out[TEXT_TIME_SIZE])
+{
+    static _Thread_local struct {
+        int64_t second_us;
+        char text[TEXT_TIME_SIZE];
+    } last = {.second_us = INT64_MIN / 2};
+    if (wall_us < first_us) wall_us = first_us;
+    if (wall_us > last_us) wall_us = last_us;
+    int64_t us = wall_us - last.second_us;
+    if (us < 0 || us >= US_PER_SECOND) {
+        us = wall_us % US_PER_SECOND;
+        if (us < 0) us += US_PER_SECOND;
+        last.second_us = wall_us - us;
+        format_time(last.second_us, last.text);
+    }
+    memcpy(out, last.text, TEXT_TIME_SIZE);
+    for (size_t i = TEXT_TIME_SIZE - 3; us > 0; i--, us /= 10)
+        out[i] = (char)('0' + us % 10);
 }
 
 void text_format_time_offset(int64_t wall_us, char out[TEXT_TIME_OFFSET_SIZE])

@@ -129,24 +129,36 @@ static void format_now(int64_t ahead_ms, char out[TEXT_TIME_SIZE])
     text_format_time((clock_wall_us() / 1000000 + ahead_ms / 1000) * 1000000, out);
 }
 
-/* The record as it would be written, judged behind all others; then written. */
+/* What the ingress thinks of the record behind those that the agent has. */
+static bool judge_draft(struct work *w, struct bytes text, struct error *error)
+{
+    struct topic_records own = {0};
+    const struct bytes key = bytes_of(w->agent_id);
+    bool good = true;
+    for (size_t i = 0; good && i < w->records.count; i++) {
+        const struct topic_record *r = &w->records.items[i];
+        if (!bytes_equal((struct bytes){(const uint8_t *)r->key, r->key_size}, key)) continue;
+        own.end = r->offset;
+        good = topic_records_add(&own, key, (struct bytes){(const uint8_t *)r->value, r->value_size}) != NULL;
+    }
+    const struct topic_record *ours = good ? topic_records_add(&own, key, text) : NULL;
+    good = ours != NULL || error_set(error, ERROR_MEMORY, "no memory for a trigger");
+    good = good && trigger_judge(&w->cli->connection, &w->kafka, w->key_file, &own, error);
+    if (good && (ours->verdict == NULL || strcmp(ours->verdict, "served") != 0))
+        good = error_set(error, ERROR_INVALID, "nothing was written: %s",
+                         ours->problem != NULL ? ours->problem : "the ingress does not say what it thinks of it");
+    topic_records_close(&own);
+    return good;
+}
+
 static bool write_draft(struct work *w, struct error *error)
 {
     struct buffer text;
-    const int64_t now_s = clock_wall_us() / 1000000, end = w->records.end;
+    const int64_t now_s = clock_wall_us() / 1000000;
     buffer_init(&text, DRAFT_RECORD_MAX);
     w->draft.revision = w->draft.revision >= now_s ? w->draft.revision + 1 : now_s;
-    bool good = draft_write(&w->draft, w->keys, &text, error);
-    if (good && topic_records_add(&w->records, bytes_of(w->agent_id), buffer_view(&text)) == NULL)
-        good = error_set(error, ERROR_MEMORY, "no memory for a trigger");
-    good = good && trigger_judge(&w->cli->connection, &w->kafka, w->key_file, &w->records, error);
-    if (good) {
-        const struct topic_record *ours = &w->records.items[w->records.count - 1];
-        if (ours->verdict == NULL || strcmp(ours->verdict, "served") != 0)
-            good = error_set(error, ERROR_INVALID, "nothing was written: %s",
-                             ours->problem != NULL ? ours->problem : "the ingress does not say what it thinks of it");
-    }
-    good = good && topic_records_write(&w->kafka, w->agent_id, buffer_view(&text), end, error);
+    const bool good = draft_write(&w->draft, w->keys, &text, error) && judge_draft(w, buffer_view(&text), error) &&
+                      topic_records_write(&w->kafka, w->agent_id, buffer_view(&text), w->records.end, error);
     buffer_close(&text);
     return good;
 }
@@ -209,23 +221,6 @@ static bool apply_options(struct work *w, struct error *error)
     return true;
 }
 
-/* A secret that the user gave, or one of ours. */
-static struct secret *obtain_secret(const struct work *w, const struct guide *guide, struct error *error)
-{
-    if (w->settings->secret != NULL) {
-        struct secret *s = secret_resolve(bytes_of(w->settings->secret), false, error);
-        if (s == NULL) error_context(error, "--secret");
-        return s;
-    }
-    if (guide->secret != GUIDE_THEIRS) return guide_make_secret(guide, error);
-    error_set(
-        error, ERROR_INVALID,
-        "with scheme %s the provider makes the secret: give it as --secret file:PATH or --secret env:NAME.  It is "
-        "found there: %s",
-        w->draft.scheme != NULL ? w->draft.scheme : "custom", guide->where);
-    return NULL;
-}
-
 static void write_url(const struct work *w, struct buffer *out)
 {
     const char *base = w->settings->url != NULL ? w->settings->url : w->kafka.public_url;
@@ -236,42 +231,20 @@ static void write_url(const struct work *w, struct buffer *out)
     buffer_format(out, "%s/%s/webhook", w->kafka.prefix, w->agent_id);
 }
 
-/* What the user takes to the provider: URL and, if we made it, the secret are data; how to go about it is talk. */
-static void show_registration(const struct work *w, const struct guide *guide, const struct secret *shown)
-{
-    struct buffer url, line, steps;
-    buffer_init(&url, 4096);
-    buffer_init(&line, 8192);
-    buffer_init(&steps, 16384);
-    write_url(w, &url);
-    buffer_format(&line, "url     %s", buffer_cstr(&url));
-    talk_line(buffer_view(&line));
-    if (shown != NULL) {
-        buffer_clear(&line);
-        buffer_reserve(&line, 8000); /* so that it never moves and leaves a copy behind */
-        buffer_text(&line, "secret  ");
-        buffer_bytes(&line, secret_view(shown));
-        talk_line(buffer_view(&line));
-        explicit_bzero(line.data, line.capacity);
-        talk("this secret is shown once; it stands sealed in the topic");
-    }
-    guide_write(guide, buffer_cstr(&url), &steps);
-    fprintf(stderr, "\nAt the sender:\n%s\n", buffer_cstr(&steps));
-    buffer_close(&url);
-    buffer_close(&line);
-    buffer_close(&steps);
-}
-
 /* Puts a secret in front, writes the record, shows what is to be shown. */
-static bool write_with_secret(struct work *w, struct error *error)
+static bool write_with_secret(struct work *w, bool first, struct error *error)
 {
     char now[TEXT_TIME_SIZE];
     const struct guide *guide = guide_find(w->draft.scheme != NULL ? w->draft.scheme : "custom");
-    struct secret *secret = obtain_secret(w, guide, error);
+    struct secret *secret = guide_obtain_secret(guide, w->settings->secret, error);
     if (secret == NULL) return false;
     format_now(0, now);
     if (!draft_add_secret(&w->draft, secret, now, error) || !write_draft(w, error)) return false;
-    show_registration(w, guide, w->settings->secret == NULL ? secret : NULL);
+    struct buffer url;
+    buffer_init(&url, 4096);
+    write_url(w, &url);
+    guide_show(guide, buffer_cstr(&url), w->settings->secret == NULL ? secret : NULL, first);
+    buffer_close(&url);
     return true;
 }
 
@@ -293,7 +266,7 @@ static enum cli_exit do_add(struct work *w, struct error *error)
     draft_close(&w->draft);
     if (!draft_begin(&w->draft, w->agent_id, w->settings->scheme, error)) return talk_error(error);
     w->draft.revision = revision;
-    if (!apply_options(w, error) || !write_with_secret(w, error)) return talk_error(error);
+    if (!apply_options(w, error) || !write_with_secret(w, true, error)) return talk_error(error);
     return CLI_OK;
 }
 
@@ -313,8 +286,9 @@ static enum cli_exit do_rotate(struct work *w, struct error *error)
         draft_drop_secret(d);
     else if (!draft_retire_secret(d, until, error))
         return talk_error(error);
-    if (!write_with_secret(w, error)) return talk_error(error);
-    if (w->settings->overlap_ms > 0) talk("the old secret is good until %s", until);
+    if (!write_with_secret(w, false, error)) return talk_error(error);
+    if (w->settings->overlap_ms > 0)
+        talk("the old secret is good until %s; give the new one to the sender before", until);
     return CLI_OK;
 }
 

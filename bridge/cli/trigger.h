@@ -117,3 +117,8 @@ const struct guide *guide_find(const char *scheme);
 void guide_write(const struct guide *g, const char *url, struct buffer *out);
 /* A fresh secret in the form that this provider takes. */
 struct secret *guide_make_secret(const struct guide *g, struct error *error);
+/* The secret that the user gave by reference, or (NULL) a fresh one where that is ours to make. */
+struct secret *guide_obtain_secret(const struct guide *g, const char *reference, struct error *error);
+/* What the user takes to the provider: URL and, unless NULL, the secret are data; how to go about it the first time is
+ * talk. */
+void guide_show(const struct guide *g, const char *url, const struct secret *shown, bool first);

@@ -151,3 +151,45 @@ struct secret *guide_make_secret(const struct guide *g, struct error *error)
     buffer_close(&text);
     return s;
 }
+
+struct secret *guide_obtain_secret(const struct guide *g, const char *reference, struct error *error)
+{
+    if (reference != NULL) {
+        struct secret *s = secret_resolve(bytes_of(reference), false, error);
+        if (s == NULL) error_context(error, "--secret");
+        return s;
+    }
+    if (g->secret != GUIDE_THEIRS) return guide_make_secret(g, error);
+    error_set(
+        error, ERROR_INVALID,
+        "this provider makes the secret: give it as --secret file:PATH or --secret env:NAME.  It is found there: %s",
+        g->where);
+    return NULL;
+}
+
+static void show_secret(const struct secret *secret)
+{
+    struct buffer line;
+    buffer_init(&line, 8192);
+    buffer_reserve(&line, 8000); /* so that it never moves and leaves a copy behind */
+    buffer_text(&line, "secret  ");
+    buffer_bytes(&line, secret_view(secret));
+    talk_line(buffer_view(&line));
+    explicit_bzero(line.data, line.capacity);
+    buffer_close(&line);
+    talk("this secret is shown once; it stands sealed in the topic");
+}
+
+void guide_show(const struct guide *g, const char *url, const struct secret *shown, bool first)
+{
+    struct buffer line, steps;
+    buffer_init(&line, 8192);
+    buffer_init(&steps, 16384);
+    buffer_format(&line, "url     %s", url);
+    talk_line(buffer_view(&line));
+    if (shown != NULL) show_secret(shown);
+    guide_write(g, url, &steps);
+    if (first) fprintf(stderr, "\nAt the sender:\n%s\n", buffer_cstr(&steps));
+    buffer_close(&line);
+    buffer_close(&steps);
+}

@@ -116,33 +116,33 @@ static bool run_judge(const char *config, char *question, char **environment, in
 
 /* ---- the answer ---- */
 
-static void take_verdict(struct topic_records *records, const struct json *line)
+/* They come in the order of the records: *next is where to go on. */
+static void take_verdict(struct topic_records *records, size_t *next, const struct json *line)
 {
     static const char *const verdicts[] = {"served", "removed", "refused"};
     int64_t offset;
     const char *verdict, *problem;
     if (!json_int64(json_get(line, "offset", NULL), &offset) || !json_text(json_get(line, "verdict", NULL), &verdict))
         return;
-    for (size_t i = 0; i < records->count; i++) {
-        struct topic_record *r = &records->items[i];
-        if (r->offset != offset) continue;
-        for (size_t k = 0; k < sizeof verdicts / sizeof verdicts[0]; k++)
-            if (strcmp(verdict, verdicts[k]) == 0) r->verdict = verdicts[k];
-        if (json_text(json_get(line, "problem", NULL), &problem)) r->problem = strdup(problem);
-        return;
-    }
+    while (*next < records->count && records->items[*next].offset < offset)
+        ++*next;
+    if (*next == records->count || records->items[*next].offset != offset) return;
+    struct topic_record *r = &records->items[*next];
+    for (size_t k = 0; k < sizeof verdicts / sizeof verdicts[0]; k++)
+        if (strcmp(verdict, verdicts[k]) == 0) r->verdict = verdicts[k];
+    if (r->problem == NULL && json_text(json_get(line, "problem", NULL), &problem)) r->problem = strdup(problem);
 }
 
 /* Verdicts are JSON objects; anything else is talk. */
 static void take_answer(struct topic_records *records, FILE *answer)
 {
     char *line = NULL;
-    size_t room = 0;
+    size_t room = 0, next = 0;
     for (ssize_t size; (size = getline(&line, &room, answer)) > 0;) {
         struct json *document =
             *line == '{' ? json_parse((struct bytes){(const uint8_t *)line, (size_t)size}, NULL) : NULL;
         if (document != NULL)
-            take_verdict(records, document);
+            take_verdict(records, &next, document);
         else
             fputs(line, stderr);
         json_free(document);

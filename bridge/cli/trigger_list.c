@@ -88,7 +88,7 @@ static void print_row(const struct row *row, const char *key, int64_t now_us, st
     talk_safe(&agent, bytes_of(key), 128);
     talk_safe(&scheme, bytes_of(read ? scheme_of(&d) : "-"), 32);
     if (read) write_secrets(&secrets, &d, now_us);
-    buffer_format(line, "%-24s %-18s %-8s %-44s ", buffer_cstr(&agent), buffer_cstr(&scheme),
+    buffer_format(line, "%-24s %-18s %-8s %-50s ", buffer_cstr(&agent), buffer_cstr(&scheme),
                   !read            ? "-"
                   : is_enabled(&d) ? "enabled"
                                    : "disabled",

@@ -260,7 +260,8 @@ static void log_request(const struct request *r)
     fields[n++] = log_text("peer", peer);
     fields[n++] = log_int("bytes", (int64_t)r->received);
     fields[n++] = log_int("duration_us", clock_monotonic_us() - r->started_us);
-    if (r->traceparent[0]) fields[n++] = log_bytes("trace_id", trace_id(bytes_of(r->traceparent)));
+    /* Ours is of version 00. */
+    if (r->traceparent[0]) fields[n++] = log_bytes("trace_id", (struct bytes){(const uint8_t *)r->traceparent + 3, 32});
     if (r->outcome == OUTCOME_ACCEPTED) {
         fields[n++] = log_int("partition", r->partition);
         fields[n++] = log_int("offset", r->offset);

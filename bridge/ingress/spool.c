@@ -273,12 +273,23 @@ static void check_due(struct spool *s, int64_t now_ms)
 
 /* ---- what the writer did ---- */
 
-static void settle_failed(struct spool *s, struct spool_batch *b)
+static void note_failure(struct spool *s, const struct error *error)
 {
     metrics_add(s->settings.metrics, METRIC_SPOOL_FAILURES, 1);
-    if (s->broken.code == ERROR_NONE) log_event(LOG_ERROR, "spool failed", log_text("error", b->error.text));
-    s->broken = b->error;
+    if (s->broken.code == ERROR_NONE) log_event(LOG_ERROR, "spool failed", log_text("error", error->text));
+    s->broken = *error;
     s->retry_ms = clock_monotonic_ms() + BROKEN_RETRY_MS;
+}
+
+static void note_success(struct spool *s)
+{
+    if (s->broken.code != ERROR_NONE) log_event(LOG_INFO, "spool works again", log_int("events", s->events));
+    s->broken.code = ERROR_NONE;
+}
+
+static void settle_failed(struct spool *s, struct spool_batch *b)
+{
+    note_failure(s, &b->error);
     for (struct spool_entry *e; (e = spool_list_take(&b->writes));) {
         s->cost -= e->cost;
         spool_agents_take(s->agents, e->record->key);
@@ -329,10 +340,12 @@ static void settle(struct spool *s, bool wait)
     if (b->failed) {
         settle_failed(s, b);
     } else {
-        if (s->broken.code != ERROR_NONE) log_event(LOG_INFO, "spool works again", log_int("events", s->events));
-        s->broken.code = ERROR_NONE;
         settle_changes(s, b);
-        if (b->read) settle_rows(s, b);
+        if (b->read && !b->read_failed) settle_rows(s, b);
+        if (b->read_failed)
+            note_failure(s, &b->error);
+        else
+            note_success(s);
     }
     *b = (struct spool_batch){0};
 }

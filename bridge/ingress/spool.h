@@ -86,7 +86,8 @@ struct spool_batch {
     int64_t read_after; /* an id */
     uint64_t pass;      /* the reader's own mark */
     /* The answer. */
-    bool failed; /* nothing of it was done */
+    bool failed;      /* nothing of it was done */
+    bool read_failed; /* the writing was done */
     struct error error;
     struct spool_list
         rows; /* place AHEAD; one that cannot be read has a reason and a record with nothing but the key */

@@ -373,10 +373,10 @@ static bool read_rows(struct spool_store *s, struct spool_batch *b)
 void spool_store_run(struct spool_store *s, struct spool_batch *b)
 {
     int64_t began_us = clock_monotonic_us();
-    b->failed = false;
+    b->failed = b->read_failed = false;
     b->read_to_end = false;
     if (b->writes.first || b->removals.first || b->refusals.first) b->failed = !change(s, b, &b->error);
-    if (!b->failed && b->read) b->failed = !read_rows(s, b);
+    if (!b->failed && b->read) b->read_failed = !read_rows(s, b);
     b->oldest_ms = 0;
     if (sqlite3_step(s->statements[OLDEST]) == SQLITE_ROW)
         b->oldest_ms = sqlite3_column_int64(s->statements[OLDEST], 0);

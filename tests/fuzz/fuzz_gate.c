@@ -50,7 +50,8 @@ static void check_passed(const struct http_head *head, const struct gate_facts *
     admission_content_type(facts->header[HEADER_CONTENT_TYPE].value, patterns, 1);
     admission_is_json(facts->header[HEADER_CONTENT_TYPE].value);
     char parent[TRACE_PARENT_SIZE];
-    trace_parent_make(facts->header[HEADER_TRACEPARENT].value, (const uint8_t[24]){1}, parent);
+    trace_parent_make(facts->header[HEADER_TRACEPARENT].value, (const uint8_t[TRACE_RANDOM_SIZE]){[0] = 1, [23] = 1},
+                      parent);
     require(strlen(parent) == 55 && trace_parent_valid(bytes_of(parent)));
 }
 

@@ -268,5 +268,6 @@ def test_a_topic_with_two_partitions_is_refused(registry):
     registry.ingress(start=False)
     admin = AdminClient({"bootstrap.servers": registry.bridge.bootstrap})
     admin.create_topics([NewTopic(registry.topic, num_partitions=2)])[registry.topic].result()
+    wait_until(lambda: registry.topic in admin.list_topics(timeout=10).topics, seconds(20), "the topic is there")
     registry.tool("add", "a", expect=USAGE)
     assert "2 partitions" in registry.stderr

@@ -55,7 +55,7 @@ static int compare_pairs(const void *left, const void *right, void *text)
 /* Name and value of each field, sorted; equal pairs count once. */
 static void append_form(struct form *form, struct buffer *out)
 {
-    if (form->count == 0) return;
+    if (form->text.size == 0) return; /* no field, or nothing but empty ones */
     qsort_r(form->pairs, form->count, sizeof form->pairs[0], compare_pairs, form->text.data);
     for (size_t i = 0; i < form->count; i++) {
         const struct pair *p = &form->pairs[i];

@@ -9,6 +9,9 @@ machine, with the kernel's network work) stays low.  All programs run from the b
 seconds each, so that a machine that gets slower or a broker that gets faster does so for all of them.  They have the
 environment that our unit sets.  A measure, no test: nothing here passes or fails.
 
+With --classes the ingress is measured with a scheme of each class as well: an HMAC over the body (ours), over a timestamp
+and the body (stripe), Ed25519 (discord) and ECDSA on P-256 (sendgrid).
+
 "bare" compresses as drawbridge-ingress does (lz4), so that the ratios show our own work; "plain" is the same program
 without: the compression costs the sender processor time and spares the broker and the disk.
 
@@ -25,6 +28,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -38,6 +42,13 @@ AGENTS = [f"agent-{i:02d}" for i in range(100)]
 BODY_SIZE = 1024
 PACED_CONNECTIONS = 64
 BARE = {"plain": [], "bare": ["compression.type=lz4"]}
+# One scheme of each class: the secret of the trigger, and what signs for it.
+RFC8032_SEED = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+RFC8032_PUBLIC = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+KEYS = os.path.join(ROOT, "tests", "vectors", "keys")
+CLASSES = {"stripe": (daemons.SECRET, daemons.SECRET), "discord": (RFC8032_PUBLIC, RFC8032_SEED),
+           "sendgrid": (os.path.join(KEYS, "p256-public"), os.path.join(KEYS, "p256-private"))}
+SIGNED_FOR_S = 120
 # (figure, which way is better, our limit for ours / bare)
 GOALS = (("per_s", "at least", 0.85), ("cpu_s", "at most", 1.3), ("p50_ms", "at most", 1.2))
 
@@ -61,18 +72,20 @@ def body_of(agent, number):
     return json.dumps(event, separators=(",", ":")).encode()
 
 
-def write_requests(path, port):
+def github_signature(body):
+    return "X-Hub-Signature-256: sha256=" + hmac.new(daemons.SECRET.encode(), body, hashlib.sha256).hexdigest() + "\r\n"
+
+
+def write_requests(path, port, sign=github_signature):
     """The file that wrk's script and paced_load read; the delivery id is theirs to fill in."""
     with open(path, "wb") as out:
         for number, agent in enumerate(AGENTS):
             body = body_of(agent, number)
             assert len(body) == BODY_SIZE
-            signature = hmac.new(daemons.SECRET.encode(), body, hashlib.sha256).hexdigest()
             request = (f"POST /api/v1/agents/{agent}/webhook HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
                        "User-Agent: GitHub-Hookshot/bench\r\nAccept: */*\r\nContent-Type: application/json\r\n"
-                       f"X-GitHub-Delivery: {'0' * 36}\r\nX-GitHub-Event: pull_request\r\n"
-                       f"X-Hub-Signature-256: sha256={signature}\r\n"
-                        f"Content-Length: {BODY_SIZE}\r\n\r\n").encode() + body
+                       f"X-GitHub-Delivery: {'0' * 36}\r\nX-GitHub-Event: pull_request\r\n{sign(body)}"
+                       f"Content-Length: {BODY_SIZE}\r\n\r\n").encode() + body
             out.write(b"%d\n%s" % (len(request), request))
 
 
@@ -96,18 +109,48 @@ class Subject:
         self.name, self.cluster = name, cluster
         self.bridge = daemons.Bridge(cluster.bootstrap)
         self.workspace = Workspace("bench")
-        if name == "ours":
-            self.bridge.github_triggers(AGENTS)
-            daemon = self.bridge.ingress()
-            self.process, self.port = daemon.process, daemon.port
-        else:
+        if name in BARE:
             self.port = free_port()
             self.process = Process([os.path.join(build, "bench", "bare_ingress"), self.port, cluster.bootstrap,
                                     self.bridge.names["events"], daemons.SECRET, *BARE[name]],
                                    self.workspace.file("bare.log"))
             wait_until(self._listens, 20, lambda: f"bare_ingress listening:\n{self.process.log_tail()}")
+        else:
+            self._write_triggers()
+            daemon = self.bridge.ingress()
+            self.process, self.port = daemon.process, daemon.port
         self.requests = self.workspace.file("requests")
-        write_requests(self.requests, self.port)
+        self.signed_at = 0.0
+
+    def _write_triggers(self):
+        if self.name == "ours":
+            self.bridge.github_triggers(AGENTS)
+            return
+        self.key_files = [self._key_file(i, text) for i, text in enumerate(CLASSES[self.name])]
+        verify = {"scheme": self.name, "secrets": [f"file:{self.key_files[0]}"]}
+        self.bridge.write_triggers([{"agent_id": agent, "verify": verify} for agent in AGENTS])
+
+    def _key_file(self, number, text):
+        path = self.workspace.file(f"key-{number}")
+        if os.path.exists(text):
+            with open(text, encoding="ascii") as key:
+                text = key.read()
+        with open(path, "w", encoding="ascii") as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write(text)
+        return path
+
+    def _signature(self, body):
+        sign = subprocess.run([daemons.program("drawbridge"), "sign", "--scheme", self.name, "--secret",
+                               f"file:{self.key_files[1]}"], input=body, capture_output=True, check=True)
+        return sign.stdout.decode().replace("\n", "\r\n")
+
+    def sign(self):
+        """Signatures with a timestamp are good for some minutes only."""
+        if time.monotonic() - self.signed_at < SIGNED_FOR_S:
+            return
+        write_requests(self.requests, self.port, github_signature if self.name not in CLASSES else self._signature)
+        self.signed_at = time.monotonic()
 
     def _listens(self):
         if not self.process.alive():
@@ -137,6 +180,7 @@ class Subject:
 
     def measure(self, load):
         """Runs `load` (returns its JSON) and adds what the program spent on it."""
+        self.sign()
         self.peak_reset()
         events, before = self.events(), self._times()
         figures = load()
@@ -200,7 +244,7 @@ def loads(options):
 
 
 def row(title, name, f):
-    return (f"{title:<16} {name:<5} {f['per_s']:9.0f}/s  p50 {f['p50_ms']:7.2f}  p99 {f['p99_ms']:7.2f} ms  "
+    return (f"{title:<16} {name:<8} {f['per_s']:9.0f}/s  p50 {f['p50_ms']:7.2f}  p99 {f['p99_ms']:7.2f} ms  "
             f"{f['cpu_s']:5.2f} CPU s/100k  {f['peak_mb']:6.1f} MB  others {f['others']:2.0f} %")
 
 
@@ -237,8 +281,9 @@ def play_round(subjects, options, figures):
 def play(cluster, options, figures):
     subjects = []
     try:
-        for name in (*BARE, "ours"):
+        for name in (*BARE, "ours", *(CLASSES if options.classes else ())):
             subjects.append(Subject(name, cluster, options.build))
+            subjects[-1].sign()
             wrk(subjects[-1], 64, options.warm_up)
         for subject in subjects if options.profile else ():
             profile(subject, options)
@@ -257,6 +302,9 @@ def summary(figures, rate_title):
                   for name, rounds in both.items()}
         for name in middle:
             print(row(title, name, middle[name]))
+        for name in CLASSES:
+            if name in middle and title != rate_title:
+                print(f"{'':<16} per_s   {name}/bare {middle[name]['per_s'] / middle['bare']['per_s']:5.2f}")
         for key, way, limit in GOALS:
             if key == "per_s" and title == rate_title:
                 continue
@@ -274,6 +322,7 @@ def main():
     parser.add_argument("--warm-up", type=int, default=3, help="seconds of load before the first")
     parser.add_argument("--connections", type=lambda text: [int(c) for c in text.split(",")], default=[64, 256])
     parser.add_argument("--profile", metavar="FOLDER", help="profile each program with perf as well")
+    parser.add_argument("--classes", action="store_true", help="a scheme of each class as well")
     parser.add_argument("--rate", type=int, default=2000, help="requests/s of the even load")
     options = parser.parse_args()
     daemons.BIN = os.path.join(options.build, "bin")

@@ -1,5 +1,5 @@
-"""A thousand slow senders, ten thousand idle ones, twice the load that can be borne: good requests are served, and memory
-stays where it is.  Bounds are generous; the exact figures come from tests/bench/listener_bench.py.
+"""A thousand slow senders, ten thousand idle ones, twice the load that can be borne: good requests are served, and
+memory stays where it is.  Bounds are generous; the exact figures come from tests/bench/listener_bench.py.
 
 SPDX-License-Identifier: Apache-2.0
 """

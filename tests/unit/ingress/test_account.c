@@ -90,7 +90,7 @@ static void the_number_of_rows_is_bounded(void **state)
     struct trigger_set *set = trigger_set_new();
     int64_t left_out;
     for (int i = 0; i < 2010; i++) {
-        char agent[16];
+        char agent[32];
         snprintf(agent, sizeof agent, "agent-%d", i);
         struct trigger *t = trigger_of(agent);
         assert_true(trigger_set_add(set, t));

@@ -169,7 +169,7 @@ static void a_bad_attribute_is_named(void **state)
 static void extensions_are_bounded(void **state)
 {
     (void)state;
-    static char names[22][16];
+    static char names[22][32];
     const char *lines[30] = {REQUIRED};
     for (size_t i = 0; i < 21; i++) {
         snprintf(names[i], sizeof names[i], "ce-x%zu: y", i);

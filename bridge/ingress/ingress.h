@@ -15,6 +15,7 @@
 #pragma once
 #include "address.h"
 #include "buffer.h"
+#include "cloudevent.h"
 #include "config.h"
 #include "daemon.h"
 #include "error.h"
@@ -25,6 +26,7 @@
 #include "manage.h"
 #include "metrics.h"
 #include "notify.h"
+#include "rate.h"
 #include "record.h"
 #include "scheme.h"
 #include "secret_sealed.h"
@@ -137,16 +139,6 @@ bool admission_event(struct bytes type, char *const *patterns, size_t count);
 /* True for an event in CloudEvents' structured mode, application/cloudevents+json, where a pattern is that type itself
  * (no star is). */
 bool admission_is_cloudevent(struct bytes content_type, char *const *patterns, size_t count);
-
-/* ---- rate.c: so many requests for each period; pure ---- */
-
-struct rate {
-    int64_t interval_ns, tolerance_ns; /* 0: no limit */
-};
-/* `burst` of them may come at once; 0: the whole amount. */
-struct rate rate_of(int64_t amount, int64_t period_ms, int64_t burst);
-/* Takes one out of the bucket (0: full).  False: there is none; *wait_s says when to come again. */
-bool rate_take(struct rate rate, int64_t *bucket_ns, int64_t now_ns, int64_t *wait_s);
 
 /* ---- triggers.c: agent id -> trigger; one immutable snapshot ---- */
 
@@ -488,28 +480,6 @@ size_t publisher_outstanding(const struct publisher *p);
 int64_t publisher_queue_bytes(const struct publisher *p);
 /* Answers every waiting ticket with PUBLISH_FAILED and drops the producer.  NULL is legal. */
 void publisher_free(struct publisher *p);
-
-/* ---- cloudevent.c: a CloudEvent that came over HTTP; pure ---- */
-
-enum { CLOUDEVENT_ATTRIBUTES_MAX = 20 };
-struct cloudevent {
-    bool has_time;
-    int64_t time_us;
-    size_t count; /* of attributes that have no place of their own, as record headers: "ce_subject", ... */
-    struct record_header attributes[CLOUDEVENT_ATTRIBUTES_MAX];
-};
-struct cloudevent_texts { /* emptied, then filled */
-    struct buffer *id, *type;
-    struct buffer *attributes; /* what the event's attributes view */
-};
-/* True if a header carries one of the required attributes. */
-bool cloudevent_is_binary(const struct http_head *head);
-/* False: the sender's fault, told in `error` by the attribute's name. */
-bool cloudevent_from_headers(const struct http_head *head, struct cloudevent *event, struct cloudevent_texts texts,
-                             struct error *error);
-/* The same of an envelope, which is valid JSON. */
-bool cloudevent_from_body(struct bytes body, struct cloudevent *event, struct cloudevent_texts texts,
-                          struct error *error);
 
 /* ---- spool.c: events that wait for Kafka on the disk (the whole of it: spool.h) ---- */
 

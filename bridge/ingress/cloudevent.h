@@ -1,9 +1,11 @@
-/* cloudevent.h: a CloudEvent that came over HTTP, in binary or structured mode.  Pure.
+/* cloudevent.h: a CloudEvent that came over HTTP; pure.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "error.h"
+#include "http_head.h"
 #include "record.h"
 
-struct http_head;
+/* ---- cloudevent.c: a CloudEvent that came over HTTP; pure ---- */
 
 enum { CLOUDEVENT_ATTRIBUTES_MAX = 20 };
 struct cloudevent {

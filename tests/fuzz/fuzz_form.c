@@ -6,6 +6,7 @@
 #include "text.h"
 #include <stdlib.h>
 
+static struct scheme_set *set;
 static const struct scheme *twilio, *hubspot;
 static struct verifier *twilio_verifier, *hubspot_verifier;
 static struct verification *verification;
@@ -137,7 +138,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     must(signature_init(NULL));
-    struct scheme_set *set = scheme_set_load(scheme_providers_text, NULL);
+    set = scheme_set_load(scheme_providers_text, NULL);
     verification = verification_new();
     must(set && verification);
     twilio = scheme_find(set, "twilio");

@@ -4,6 +4,7 @@
 #pragma once
 #include "buffer.h"
 #include "error.h"
+#include "http_head.h"
 #include "listener.h"
 
 /* The life of a request, all on the caller's loop thread:
@@ -19,19 +20,6 @@ struct http_request;
 struct MHD_Response;
 struct sockaddr;
 struct tls_identity;
-
-/* Views into the connection's memory: they live until `done`. */
-struct http_header {
-    struct bytes name, value;
-};
-struct http_head {
-    struct bytes method, target /* as sent, with the query */, path /* target up to '?' */, version;
-    const struct http_header *headers;
-    size_t header_count;
-    /* The bytes behind the strings that libmicrohttpd 0.9 returns show a NUL, a folded line or a bare LF (traps 5.2);
-     * never set with 1.0, whose parser refuses these itself. */
-    bool torn;
-};
 
 /* An answer.  A shared one may answer any number of requests and is closed at the end by whoever made it; any other
  * answers exactly one request, which owns it from then on. */

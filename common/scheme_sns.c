@@ -45,7 +45,7 @@ bool scheme_sns_url_is_amazons(struct bytes url)
     take(&url, ".cn");
     static const char pem[] = ".pem";
     size_t path = span(url, LOWER_AND_DIGITS UPPER "-._~/");
-    return path == url.size && path > strlen(pem) && url.data[0] == '/' &&
+    return path == url.size && path > strlen("/") + strlen(pem) && url.data[0] == '/' &&
            memcmp(url.data + path - strlen(pem), pem, strlen(pem)) == 0;
 }
 

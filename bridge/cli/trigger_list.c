@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { LINE_MAX_BYTES = 64 * 1024, DAY_S = 24 * 3600 };
+#define ROW "%-24s %-18s %-8s %-50s " /* agent, scheme, state, secrets */
 
 struct row {
     const struct topic_record *in_force; /* NULL: nothing */
@@ -88,7 +89,7 @@ static void print_row(const struct row *row, const char *key, int64_t now_us, st
     talk_safe(&agent, bytes_of(key), 128);
     talk_safe(&scheme, bytes_of(read ? scheme_of(&d) : "-"), 32);
     if (read) write_secrets(&secrets, &d, now_us);
-    buffer_format(line, "%-24s %-18s %-8s %-50s ", buffer_cstr(&agent), buffer_cstr(&scheme),
+    buffer_format(line, ROW, buffer_cstr(&agent), buffer_cstr(&scheme),
                   !read            ? "-"
                   : is_enabled(&d) ? "enabled"
                                    : "disabled",
@@ -150,10 +151,10 @@ size_t trigger_list(const struct topic_records *records, bool json, int64_t now_
     for (size_t i = 0; i < records->count; i++)
         sorted[i] = &records->items[i];
     qsort(sorted, records->count, sizeof *sorted, by_key_and_offset);
-    if (!json)
-        talk_line(
-            bytes_of("AGENT                    SCHEME             STATE    SECRETS                                 "
-                     "     RECORD"));
+    if (!json) {
+        buffer_format(&line, ROW "%s", "AGENT", "SCHEME", "STATE", "SECRETS", "RECORD");
+        talk_line(buffer_view(&line));
+    }
     struct row row = {0};
     for (size_t i = 0; i < records->count; i++) {
         row_take(&row, sorted[i]);

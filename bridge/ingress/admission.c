@@ -1,6 +1,6 @@
 /* admission.c: may this request in, by where it comes from and what it claims to carry.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "ingress.h"
+#include "gate.h"
 #include "text.h"
 #include <string.h>
 

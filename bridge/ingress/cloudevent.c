@@ -1,7 +1,8 @@
 /* cloudevent.c: a CloudEvent that came over HTTP, in binary or structured mode, as attributes of our record.
  * CloudEvents 1.0.2, HTTP protocol binding 3.1 and 3.2.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "ingress.h"
+#include "cloudevent.h"
+#include "http_head.h"
 #include "json_pointer.h"
 #include "text.h"
 #include <string.h>

@@ -1,6 +1,6 @@
 /* gate.c: framing and header faults that libmicrohttpd lets through (traps 5.2), in one walk over the headers.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "ingress.h"
+#include "gate.h"
 #include "text.h"
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* registry.c: the triggers topic folded: for each agent the newest record that is good, and whether a bad one came
  * behind it.  SPDX-License-Identifier: Apache-2.0 */
-#include "ingress.h"
+#include "text.h"
+#include "triggers.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* secret_use.c: which secret verified how many deliveries, and when last: when the previous one is seen no more, it can
  * go.  SPDX-License-Identifier: Apache-2.0 */
-#include "ingress.h"
+#include "triggers.h"
 #include <inttypes.h>
 
 void secret_use_count(const struct trigger *t, size_t secret, int64_t now_s)

@@ -1,8 +1,9 @@
 /* settings.c: the options of drawbridge-ingress and what follows from them.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "ingress.h"
+#include "ingress_settings.h"
 #include "listener.h"
 #include "spool.h"
+#include "text.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -221,9 +221,8 @@ static void gather_direct(struct spool *s)
  */
 static void divert(struct spool *s, int64_t now_ms)
 {
-    log_event(LOG_WARN, "kafka is not to be trusted: events go to the spool",
-              log_int("waiting", (int64_t)s->direct.count), log_int("rows", (int64_t)s->draining.count),
-              log_int("parked", (int64_t)s->parked.count));
+    log_event(LOG_WARN, "kafka does not confirm: events go to the spool", log_int("waiting", (int64_t)s->direct.count),
+              log_int("rows", (int64_t)s->draining.count), log_int("parked", (int64_t)s->parked.count));
     gather_direct(s);
     gather_parked(s);
     spool_drain_again(s);

@@ -39,8 +39,8 @@ static const char *const texts[STATEMENTS] = {
     [ROLLBACK] = "ROLLBACK",
     [INSERT] = "INSERT INTO events(id, at_ms, agent_id, record) VALUES(?1, ?2, ?3, ?4)",
     [REMOVE] = "DELETE FROM events WHERE id = ?1",
-    [REFUSE] = "INSERT INTO refused(at_ms, refused_at_ms, agent_id, workflow_id, reason, record) "
-               "SELECT at_ms, ?2, agent_id, ?3, ?4, record FROM events WHERE id = ?1",
+    [REFUSE] = ("INSERT INTO refused(at_ms, refused_at_ms, agent_id, workflow_id, reason, record) "
+                "SELECT at_ms, ?2, agent_id, ?3, ?4, record FROM events WHERE id = ?1"),
     [READ] = "SELECT id, agent_id, record FROM events WHERE id > ?1 ORDER BY id",
     [OLDEST] = "SELECT at_ms FROM events ORDER BY id LIMIT 1",
 };

@@ -1,7 +1,8 @@
 /* trigger_verify.c: a trigger's `verify`: a scheme by name, with words of its own over it, or spelled out; its secrets.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "ingress.h"
 #include "scheme_load.h"
+#include "text.h"
+#include "triggers.h"
 #include <stdlib.h>
 
 struct verify_group {

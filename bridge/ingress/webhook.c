@@ -403,10 +403,11 @@ static enum outcome step_json(struct request *r)
     return refuse(r, OUTCOME_BAD_JSON, r->received > 0 ? "not JSON" : "empty body");
 }
 
+/* A delivery that nobody can take costs nothing: its sender has to come again anyway. */
 static enum outcome step_rate(struct request *r)
 {
     const struct trigger *t = r->trigger;
-    if (t->rate.interval_ns == 0) return OUTCOME_NONE;
+    if (t->rate.interval_ns == 0 || !can_take(r)) return OUTCOME_NONE;
     if (rate_take(t->rate, &t->account->deliveries_ns, clock_monotonic_us() * 1000, &r->retry_after_s))
         return OUTCOME_NONE;
     return refuse(r, OUTCOME_RATE_LIMITED, "rate");

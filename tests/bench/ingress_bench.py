@@ -9,8 +9,8 @@ machine, with the kernel's network work) stays low.  All programs run from the b
 seconds each, so that a machine that gets slower or a broker that gets faster does so for all of them.  They have the
 environment that our unit sets.  A measure, no test: nothing here passes or fails.
 
-With --classes the ingress is measured with a scheme of each class as well: an HMAC over the body (ours), over a timestamp
-and the body (stripe), Ed25519 (discord) and ECDSA on P-256 (sendgrid).
+With --classes the ingress is measured with a scheme of each class as well: an HMAC over the body (ours), over a
+timestamp and the body (stripe), Ed25519 (discord) and ECDSA on P-256 (sendgrid).
 
 "bare" compresses as drawbridge-ingress does (lz4), so that the ratios show our own work; "plain" is the same program
 without: the compression costs the sender processor time and spares the broker and the disk.

@@ -41,7 +41,7 @@ FOREIGN = {
 # common/ from the bottom up; a file includes its own storey and those below it.
 STOREYS = (
     r"(buffer|text|error|clock|privileges)[a-z_0-9]*",
-    r"(json|signature|log|trace|form|activation|notify)[a-z_]*",
+    r"(json|signature|log|trace|form|activation|notify|http_head)[a-z_]*",
     r"(address|listener|tls|record|scheme|template|verification|config|secret|metrics)[a-z_]*",
     r"(kafka|http_server|http_client|manage|daemon)[a-z_]*",
 )

@@ -1,8 +1,9 @@
 /* test_rate.c: a token bucket: the burst, the refill, the wait that is told.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "ingress.h"
+#include "gate.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 /* cmocka wants its headers first */
 #include <cmocka.h>
 

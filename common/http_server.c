@@ -101,6 +101,9 @@ static void server_sweep(struct http_server *s)
         if (r->deadline_ms <= s->now_ms) {
             s->timed_out++;
             request_sweep(r);
+            /* Should it overlook that, its own time-out is the second string: 1.0.1 once kept a connection for ever
+             * whose peer had gone in the middle of a body. */
+            MHD_set_connection_option(r->connection, MHD_CONNECTION_OPTION_TIMEOUT, 1U);
         } else if (s->next_due_ms == 0 || r->deadline_ms < s->next_due_ms) {
             s->next_due_ms = r->deadline_ms;
         }

@@ -80,11 +80,12 @@ def test_twice_the_load_is_refused_in_good_order(server, quick):
     assert set(after["statuses"]) == {202} and after["p99_by_second"][2] < seconds(0.1), after
 
 
-def test_brokers_that_are_too_slow_cost_a_503_and_no_memory(server):
+def test_brokers_that_are_too_slow_cost_a_503_and_no_memory(server, quick):
     it = server(own_kafka=True)
     body = b'{"a":"' + b"x" * 10000 + b'"}'
     it.kafka.command("rtt 1 500")
-    report, memory = overload(it.place, it.ingress.process.pid, 2000, 4, connections=512, body=body)
+    report, memory = overload(it.place, it.ingress.process.pid, 2000, 3 if quick else 4, connections=512,
+                              body=body)
     assert set(report["statuses"]) <= SERVED and report["statuses"].get(503, 0) > 0, report
     assert report["statuses"].get(202, 0) > 0 and report["unanswered"] == 0, report
     assert max(memory[2:]) - memory[2] < 30 * SLOWNESS, memory

@@ -45,7 +45,7 @@ def test_raw(server, case):
             time.sleep(0.1)  # an end that comes with the bytes is seen only at the deadline (libmicrohttpd 0.9)
             s.socket.shutdown(socket.SHUT_WR)
         wanted = 0 if case.statuses == {0} else case.answers
-        answers = s.collect(wanted, seconds(3), quiet=seconds(3) if case.closes else 0.05)
+        answers = s.collect(wanted, seconds(3), quiet=seconds(3) if case.closes else 0.03)
         # What stops in the middle of a body is only told apart from silence by an end of ours.
         if not answers and not s.closed:
             s.socket.shutdown(socket.SHUT_WR)

@@ -70,7 +70,7 @@ def answered_as_listed(server, case):
     s = server.connect()
     try:
         s.send(case.raw)
-        answers = s.collect(case.answers, seconds(3), quiet=seconds(3) if case.closes else 0.05)
+        answers = s.collect(case.answers, seconds(3), quiet=seconds(3) if case.closes else 0.03)
         assert set(answers) <= case.statuses and len(answers) == case.answers, (answers, s.data[:500])
         if case.closes is not None:
             assert s.closed == case.closes
@@ -112,7 +112,7 @@ def test_what_is_no_tls_is_closed(tls_server, name):
     assert tls_server.serves()
 
 
-@pytest.mark.parametrize("cut", [0, 1, 5, 40, 200])
+@pytest.mark.parametrize("cut", [0, 5, 200])
 def test_a_handshake_that_stops_is_swept(tls_server, cut):
     """The first bytes of a true hello, and then silence."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

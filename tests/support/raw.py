@@ -95,7 +95,7 @@ class Socket:
 
     bodiless = False
 
-    def collect(self, count, timeout, quiet=0.05):
+    def collect(self, count, timeout, quiet=0.03):
         """Reads until `count` answers are there and nothing more comes for `quiet` seconds, or the connection is
         closed."""
         deadline = time.monotonic() + timeout

@@ -4,7 +4,7 @@
 #
 #   tests/run.sh [--quick] [--preset dev|release|asan|tsan] [--no-install] [--only PART[,PART]] [-- PYTEST-ARGUMENTS]
 #
-#   --quick       smaller versions of the long scenarios, fuzzers for 10 seconds instead of 60
+#   --quick       smaller versions of the long scenarios, fuzzers for 10 seconds instead of 20 to 60
 #   --preset      which build to test (default release); asan and tsan fail on any report of theirs
 #   --no-install  never call apt; what is missing is an error
 #   --only        of: build unit lint fuzz scenarios
@@ -67,14 +67,13 @@ unit_tests() {
 lint() { $python -m pytest -q tests/support/test_lint.py; }
 
 fuzz() {
-    local time_s=60 target name failed=0 fuzzers=()
-    [ -n "$quick" ] && time_s=10
+    local failed=0 fuzzers=()
     cmake --preset fuzz > build/fuzz.configure.log 2>&1 || { cat build/fuzz.configure.log; return 1; }
     mapfile -t fuzzers < <(for f in tests/fuzz/fuzz_*.c; do [ -e "$f" ] && basename "$f" .c; done)
     [ ${#fuzzers[@]} -gt 0 ] || { echo "there is no tests/fuzz/fuzz_*.c"; return 1; }
     cmake --build --preset fuzz --target "${fuzzers[@]}" > build/fuzz.build.log 2>&1 ||
         { grep -vE '^\[[0-9]+/' build/fuzz.build.log; return 1; }
-    printf '%s\n' "${fuzzers[@]}" | xargs -P "$jobs" -I{} bash tests/support/fuzz_one.sh {} "$time_s" || failed=1
+    printf '%s\n' "${fuzzers[@]}" | xargs -P "$jobs" -I{} bash tests/support/fuzz_one.sh {} "$quick" || failed=1
     return $failed
 }
 

@@ -237,8 +237,8 @@ void draft_close(struct draft *d)
 
 bool draft_assign(struct draft *d, const char *assignment, struct error *error)
 {
-    static const char *const own[] = {"agent_id",      "revision",       "secret",       "verify",
-                                      "verify.scheme", "verify.secrets", "verify." TOKEN};
+    static const char *const own[] = {"agent_id",       "revision",           "secret", "verify", "verify.scheme",
+                                      "verify.secrets", "verify.verify_token"};
     const char *equals = strchr(assignment, '=');
     char name[128];
     if (equals == NULL || equals == assignment || (size_t)(equals - assignment) >= sizeof name)

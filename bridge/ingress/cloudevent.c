@@ -2,6 +2,7 @@
  * CloudEvents 1.0.2, HTTP protocol binding 3.1 and 3.2.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cloudevent.h"
+#include "http_head.h"
 #include "json_pointer.h"
 #include "text.h"
 #include <string.h>

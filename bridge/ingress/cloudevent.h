@@ -1,11 +1,9 @@
-/* cloudevent.h: a CloudEvent that came over HTTP; pure.
+/* cloudevent.h: a CloudEvent that came over HTTP, in binary or structured mode.  Pure.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-#include "error.h"
-#include "http_head.h"
 #include "record.h"
 
-/* ---- cloudevent.c: a CloudEvent that came over HTTP; pure ---- */
+struct http_head;
 
 enum { CLOUDEVENT_ATTRIBUTES_MAX = 20 };
 struct cloudevent {

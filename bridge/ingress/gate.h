@@ -1,4 +1,4 @@
-/* gate.h: may a request in?  Its framing, its source and type, its rate; pure.
+/* gate.h: may a request in?  Its framing, its source and its type; pure.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "address.h"
@@ -68,13 +68,3 @@ bool admission_event(struct bytes type, char *const *patterns, size_t count);
 /* True for an event in CloudEvents' structured mode, application/cloudevents+json, where a pattern is that type itself
  * (no star is). */
 bool admission_is_cloudevent(struct bytes content_type, char *const *patterns, size_t count);
-
-/* ---- rate.c: so many requests for each period; pure ---- */
-
-struct rate {
-    int64_t interval_ns, tolerance_ns; /* 0: no limit */
-};
-/* `burst` of them may come at once; 0: the whole amount. */
-struct rate rate_of(int64_t amount, int64_t period_ms, int64_t burst);
-/* Takes one out of the bucket (0: full).  False: there is none; *wait_s says when to come again. */
-bool rate_take(struct rate rate, int64_t *bucket_ns, int64_t now_ns, int64_t *wait_s);

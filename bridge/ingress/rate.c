@@ -1,6 +1,6 @@
 /* rate.c: so many requests for each period, some of them at once: a token bucket that is one moment in time.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "gate.h"
+#include "rate.h"
 
 enum { NS_PER_S = 1000000000 };
 

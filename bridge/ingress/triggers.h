@@ -5,6 +5,7 @@
 #include "handshake.h"
 #include "ingress_settings.h"
 #include "metrics.h"
+#include "rate.h"
 #include "record.h"
 #include "scheme.h"
 #include "signature.h"

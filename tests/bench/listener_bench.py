@@ -126,8 +126,8 @@ def twice_the_load(bench, duration):
     told("answers other than 2xx, 429, 503", odd + report["unanswered"], 0, "")
     settled = resident[len(resident) // 6]
     told("memory it grew by, once under load", max(resident[len(resident) // 6:]) - settled, 10, "MiB")
-    print(f"  resident: {settled:.0f} MiB at the begin, {resident[-1]:.0f} at the end; p99 at a fifth of the load before: "
-          f"{before['p99_us'] / 1000:.1f} ms, after, by second: "
+    print(f"  resident: {settled:.0f} MiB at the begin, {resident[-1]:.0f} at the end; p99 at a fifth of the "
+          f"load before: {before['p99_us'] / 1000:.1f} ms, after, by second: "
           + ", ".join(f"{1000 * p99:.1f}" for p99 in after["p99_by_second"].values()))
     settled_ms = 1000 * statistics.median(after["p99_by_second"][second] for second in range(4, 8))
     told("p99 from the 5th second after on, median", settled_ms, max(5, 2 * before["p99_us"] / 1000), "ms")

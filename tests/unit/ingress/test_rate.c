@@ -1,6 +1,6 @@
 /* test_rate.c: a token bucket: the burst, the refill, the wait that is told.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "gate.h"
+#include "rate.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -14,6 +14,7 @@ from process import wait_until
 from raw import SIGNED, Server, post, signature
 
 SERVED = {200, 202, 429, 503}
+GROWTH_MAX_MIB = 30 if SLOWNESS == 1 else 300  # AddressSanitizer keeps 256 MiB of freed memory aside
 
 
 @pytest.fixture
@@ -32,8 +33,7 @@ def server(request):
 
 def test_a_thousand_slow_senders_hold_nobody_up(server, quick):
     enough, limit = descriptors(4000)
-    if not enough:
-        pytest.skip(f"the hard limit of descriptors is {limit}, this takes 4000")
+    assert enough, f"the hard limit of descriptors is {limit}, this takes 4000: raise it (ulimit -Hn)"
     it = server(header_timeout="2s", body_timeout="2s")
     crowds = slow_crowds(it.place, 1000)
     try:
@@ -52,8 +52,7 @@ def test_a_thousand_slow_senders_hold_nobody_up(server, quick):
 def test_ten_thousand_idle_connections_are_held(server):
     count = 10000 if SLOWNESS == 1 else 2000  # the memory of a sanitizer is another matter
     enough, limit = descriptors(count + 500)
-    if not enough:
-        pytest.skip(f"the hard limit of descriptors is {limit}, this takes {count + 500}")
+    assert enough, f"the hard limit of descriptors is {limit}, this takes {count + 500}: raise it (ulimit -Hn)"
     it = server(connections_max=count + 100, idle_timeout="60s")
     crowd = Crowd(it.place, count, post(b"{}", signature(b"{}"), target=SIGNED))
     try:
@@ -75,7 +74,7 @@ def test_twice_the_load_is_refused_in_good_order(server, quick):
     can = capacity(it.place, 1)
     report, memory = overload(it.place, pid, 2 * can, 3 if quick else 5, connections=512)
     assert set(report["statuses"]) <= SERVED and report["unanswered"] == 0, report
-    assert max(memory[2:]) - memory[2] < 30 * SLOWNESS, memory
+    assert max(memory[2:]) - memory[2] < GROWTH_MAX_MIB, memory
     after = load(it.place, 8, 300 / SLOWNESS, 3)
     assert set(after["statuses"]) == {202} and after["p99_by_second"][2] < seconds(0.1), after
 
@@ -88,7 +87,7 @@ def test_brokers_that_are_too_slow_cost_a_503_and_no_memory(server, quick):
                               body=body)
     assert set(report["statuses"]) <= SERVED and report["statuses"].get(503, 0) > 0, report
     assert report["statuses"].get(202, 0) > 0 and report["unanswered"] == 0, report
-    assert max(memory[2:]) - memory[2] < 30 * SLOWNESS, memory
+    assert max(memory[2:]) - memory[2] < GROWTH_MAX_MIB, memory
     it.kafka.command("rtt 1 0")
     time.sleep(0.6)
     after = load(it.place, 8, 100, 3, body=body)

@@ -4,7 +4,7 @@
 #
 #   tests/run.sh [--quick] [--preset dev|release|asan|tsan] [--no-install] [--only PART[,PART]] [-- PYTEST-ARGUMENTS]
 #
-#   --quick       smaller versions of the long scenarios, fuzzers for 10 seconds instead of 20 to 60
+#   --quick       smaller versions of the long scenarios, all fuzzers for 10 seconds, none for a minute
 #   --preset      which build to test (default release); asan and tsan fail on any report of theirs
 #   --no-install  never call apt; what is missing is an error
 #   --only        of: build unit lint fuzz scenarios

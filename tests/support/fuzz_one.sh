@@ -2,7 +2,7 @@
 # One fuzzer for a while, from the corpus in the tree; what it finds new goes to the build folder.
 # fuzz_one.sh fuzz_NAME [--quick]   SPDX-License-Identifier: Apache-2.0
 set -u
-name=$1 time_s=20
+name=$1 time_s=10
 case $name in # what a stranger's bytes reach first, and what the runner's memory is made of
 fuzz_gate | fuzz_json | fuzz_journal | fuzz_record) time_s=60 ;;
 esac

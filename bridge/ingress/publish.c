@@ -394,7 +394,7 @@ int publisher_fd(const struct publisher *p)
 int publisher_timeout_ms(const struct publisher *p, int64_t now_ms)
 {
     int64_t due_ms = p->next_due_ms;
-    if (p->more) return 0;
+    if (p->more || p->line) return 0; /* what is in the line waits for the end of a turn, never for an event */
     if (!p->rk && (due_ms == 0 || p->retry_ms < due_ms)) due_ms = p->retry_ms;
     if (due_ms == 0) return -1;
     return due_ms <= now_ms ? 0 : (int)(due_ms - now_ms);

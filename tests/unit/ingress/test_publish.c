@@ -197,7 +197,9 @@ static void a_record_over_the_clients_limit_is_told(void **state)
     assert_int_equal(send_bytes(b, 1, CLIENT_LIMIT, 5000), PUBLISH_STARTED);
     assert_int_equal(send_bytes(b, 2, 10, 5000), PUBLISH_STARTED);
     assert_int_equal(b->subjects[1].answers, 0);
+    assert_int_equal(publisher_timeout_ms(b->publisher, clock_monotonic_ms()), 0); /* nobody sleeps on them */
     publisher_flush(b->publisher);
+    assert_in_range(publisher_timeout_ms(b->publisher, clock_monotonic_ms()), 1, 5000);
     assert_int_equal(b->subjects[1].answers, 1);
     assert_int_equal(b->subjects[1].report.end, PUBLISH_OVERSIZED);
     wait_answer(b, 0, PUBLISH_ACKNOWLEDGED);

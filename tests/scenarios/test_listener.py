@@ -391,8 +391,8 @@ def test_connections_stay_below_the_limit_of_descriptors(servers):
     assert re.search(r"descriptors=300 .*connections_max=4096 .*connections=172", server.ingress.log)
     held = [Socket(server.place) for _ in range(250)]
     try:
+        wait_until(lambda: server.ingress.metric("drawbridge_ingress_connections") == 172, seconds(10), "172 are taken")
         assert "Too many open files" not in server.ingress.log
-        assert server.ingress.metric("drawbridge_ingress_connections") == 172
     finally:
         for s in held:
             s.close()

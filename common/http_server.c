@@ -3,6 +3,7 @@
 #include "http_server.h"
 #include "clock.h"
 #include "http_server_head.h"
+#include "http_server_reply.h"
 #include "log.h"
 #include "text.h"
 #include "tls.h"
@@ -38,7 +39,8 @@ struct http_request {
     int64_t deadline_ms; /* 0: none */
     bool swept;          /* its socket was shut down; only the library's close is awaited */
     bool begun, answered, suspended;
-    struct http_reply reply; /* of a resumed request, until the library asks for it */
+    struct http_reply reply;  /* of a resumed request, until the library asks for it */
+    struct reply_block *sent; /* the library reads from it until the request is over */
     void *user;
     struct tls_identity *tls;
     struct head_reader reader;
@@ -58,13 +60,24 @@ struct http_server {
     int64_t next_due_ms; /* no deadline is earlier; 0: there is none */
     int64_t timed_out;
     bool quiesced;
+    struct reply_stock stock;
 };
 
 /* Lets go of a reply that a request holds. */
-static void reply_drop(struct http_reply *reply)
+static void request_drop_reply(struct http_request *r)
 {
-    if (!reply->shared) http_reply_close(reply);
-    *reply = (struct http_reply){0};
+    if (r->reply.block)
+        reply_stock_put(&r->server->stock, r->reply.block);
+    else if (!r->reply.shared)
+        http_reply_close(&r->reply);
+    r->reply = (struct http_reply){0};
+}
+
+/* The library sends nothing of its last answer any more. */
+static void request_end_sending(struct http_request *r)
+{
+    reply_stock_put(&r->server->stock, r->sent);
+    r->sent = NULL;
 }
 
 /* ---- connections and their deadlines ---- */
@@ -141,7 +154,8 @@ static void connection_closed(struct http_server *s, struct http_request *r)
     if (r->next) r->next->prev = r->prev;
     *(r->prev ? &r->prev->next : &s->connections) = r->next;
     s->connection_count--;
-    reply_drop(&r->reply);
+    request_drop_reply(r);
+    request_end_sending(r);
     head_reader_close(&r->reader);
     tls_identity_unref(r->tls);
     free(r);
@@ -172,23 +186,20 @@ static void *note_target(void *ctx, const char *uri, struct MHD_Connection *conn
     return NULL;
 }
 
-static enum MHD_Result request_send(struct http_request *r, struct http_reply reply)
-{
-    r->answered = true;
-    request_set_phase(r, PHASE_SENDING);
-    enum MHD_Result sent =
-        reply.response ? MHD_queue_response(r->connection, (unsigned)reply.status, reply.response) : MHD_NO;
-    reply_drop(&reply);
-    return sent;
-}
-
 /* After a callback of the program: send what it answered, or go on. */
 static enum MHD_Result request_settle(struct http_request *r)
 {
     if (!r->reply.response && !r->answered) return MHD_YES;
-    struct http_reply reply = r->reply;
-    r->reply = (struct http_reply){0};
-    return request_send(r, reply);
+    r->answered = true;
+    request_set_phase(r, PHASE_SENDING);
+    enum MHD_Result queued =
+        r->reply.response ? MHD_queue_response(r->connection, (unsigned)r->reply.status, r->reply.response) : MHD_NO;
+    if (queued == MHD_YES && r->reply.block) {
+        r->sent = r->reply.block;
+        r->reply = (struct http_reply){0};
+    }
+    request_drop_reply(r);
+    return queued;
 }
 
 static enum MHD_Result request_begin(struct http_request *r, const char *method, const char *version)
@@ -247,7 +258,8 @@ static void notify_completed(void *ctx, struct MHD_Connection *connection, void 
     r->begun = false;
     s->request_count--;
     if (s->app.done) s->app.done(s->app.ctx, r);
-    reply_drop(&r->reply);
+    request_drop_reply(r);
+    request_end_sending(r);
     r->user = NULL;
     if (s->quiesced)
         request_sweep(r);
@@ -409,6 +421,7 @@ void http_server_free(struct http_server *s)
     if (!s) return;
     if (!s->quiesced) MHD_quiesce_daemon(s->daemon); /* the socket is the listener's to close */
     MHD_stop_daemon(s->daemon);
+    reply_stock_close(&s->stock);
     listener_close(&s->listener);
     tls_identity_unref(s->tls);
     free(s);
@@ -470,23 +483,8 @@ void http_request_resume(struct http_request *r, struct http_reply reply)
     MHD_resume_connection(r->connection);
 }
 
-struct http_reply http_reply_new(int status, struct bytes body, const struct http_reply_header *headers, size_t count,
-                                 bool shared)
+struct http_reply http_server_reply(struct http_server *s, int status, struct bytes json)
 {
-    struct http_reply reply = {.status = status, .shared = shared};
-    /* A copy is asked for, so the library only reads. */
-    reply.response = MHD_create_response_from_buffer(
-        body.size, (void *)(uintptr_t)(body.data ? (const void *)body.data : ""), MHD_RESPMEM_MUST_COPY);
-    for (size_t i = 0; reply.response && i < count; i++) {
-        if (MHD_add_response_header(reply.response, headers[i].name, headers[i].value) == MHD_YES) continue;
-        MHD_destroy_response(reply.response);
-        reply.response = NULL;
-    }
-    return reply;
-}
-
-void http_reply_close(struct http_reply *reply)
-{
-    if (reply->response) MHD_destroy_response(reply->response);
-    *reply = (struct http_reply){0};
+    struct reply_block *block = reply_stock_take(&s->stock, json);
+    return (struct http_reply){.status = status, .response = block ? block->response : NULL, .block = block};
 }

@@ -23,10 +23,12 @@ struct tls_identity;
 
 /* An answer.  A shared one may answer any number of requests and is closed at the end by whoever made it; any other
  * answers exactly one request, which owns it from then on. */
+struct reply_block;
 struct http_reply {
     struct MHD_Response *response; /* NULL: no memory for it; answering with it closes the connection */
     int status;
     bool shared;
+    struct reply_block *block; /* of the server's stock, or NULL */
 };
 struct http_reply_header {
     const char *name, *value;
@@ -34,7 +36,10 @@ struct http_reply_header {
 /* The body is copied.  `headers` may be NULL, `count` is their number. */
 struct http_reply http_reply_new(int status, struct bytes body, const struct http_reply_header *headers, size_t count,
                                  bool shared);
-/* For shared replies, at the end, and for replies that were never handed to a request.  Legal twice. */
+/* An answer of type application/json for a request of this server, to be handed to one: the cheap way, since it comes
+ * from the server's stock.  `json` is copied. */
+struct http_reply http_server_reply(struct http_server *s, int status, struct bytes json);
+/* For shared replies, at the end, and for those of http_reply_new that no request was answered with.  Legal twice. */
 void http_reply_close(struct http_reply *reply);
 
 struct http_app {

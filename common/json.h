@@ -8,12 +8,13 @@
 /* (1) Grammar, UTF-8 and depth (512); numbers of any size, duplicate keys and lone surrogate escapes pass.  The verdict
  * and the offset of the first bad byte are the same for every split of the input. */
 enum { JSON_DEPTH_MAX = 512 };
-/* Where the members of the document stand if it is an object: offsets of each key's opening quote and of its value. */
-enum { JSON_MEMBERS_MAX = 32 };
+/* Where the members of the document stand if it is an object: offsets of each key's two quotes and of its value. */
+enum { JSON_MEMBERS_MAX = 32, JSON_KEY_ESCAPED = -1 };
 struct json_members {
     int count; /* JSON_MEMBERS_MAX + 1: too many to list */
     struct {
         int64_t key, value;
+        int64_t key_end; /* JSON_KEY_ESCAPED: there is a backslash in the key */
     } at[JSON_MEMBERS_MAX];
 };
 struct json_scanner {

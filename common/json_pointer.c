@@ -184,8 +184,14 @@ static uint8_t next_of_part(struct cursor *part)
     return *part->at++ == '1' ? '/' : '~';
 }
 
+static bool has(struct bytes text, int byte)
+{
+    return text.size > 0 && memchr(text.data, byte, text.size) != NULL;
+}
+
 static bool key_is(struct bytes inside, struct bytes part)
 {
+    if (!has(inside, '\\') && !has(part, '~')) return bytes_equal(inside, part);
     struct cursor key = {inside.data, inside.data + inside.size}, wanted = {part.data, part.data + part.size};
     uint8_t bytes[4];
     while (key.at < key.end) {
@@ -287,6 +293,16 @@ static struct bytes from(struct bytes text, int64_t offset)
     return (struct bytes){text.data + offset, text.size - (size_t)offset};
 }
 
+static bool key_at_is(struct bytes text, const struct json_members *members, int i, struct bytes part)
+{
+    int64_t begin = members->at[i].key + 1, end = members->at[i].key_end;
+    if (end != JSON_KEY_ESCAPED && !has(part, '~'))
+        return bytes_equal((struct bytes){text.data + begin, (size_t)(end - begin)}, part);
+    struct bytes key = from(text, members->at[i].key), inside;
+    struct cursor c = {key.data, key.data + key.size};
+    return skip_string(&c, &inside) && key_is(inside, part);
+}
+
 enum json_found json_pointer_find_in(struct bytes text, const struct json_members *members, const char *pointer,
                                      struct bytes *raw)
 {
@@ -294,10 +310,7 @@ enum json_found json_pointer_find_in(struct bytes text, const struct json_member
         return json_pointer_find(text, pointer, raw);
     struct bytes part = {(const uint8_t *)pointer + 1, strcspn(pointer + 1, "/")}, value = {NULL, 0};
     for (int i = 0; i < members->count; i++) {
-        struct bytes key = from(text, members->at[i].key), inside;
-        struct cursor c = {key.data, key.data + key.size};
-        if (!skip_string(&c, &inside)) return JSON_INVALID;
-        if (!key_is(inside, part)) continue;
+        if (!key_at_is(text, members, i, part)) continue;
         if (value.data) return JSON_TWICE;
         value = from(text, members->at[i].value);
     }
@@ -319,6 +332,10 @@ bool json_pointer_valid(struct bytes pointer)
 static bool append_string(struct bytes inside, struct buffer *out)
 {
     uint8_t bytes[4];
+    if (!has(inside, '\\')) {
+        buffer_bytes(out, inside);
+        return true;
+    }
     for (int pass = 0; pass < 2; pass++) {
         struct cursor c = {inside.data, inside.data + inside.size};
         while (c.at < c.end) {

@@ -76,8 +76,24 @@ static int64_t offset_of(const struct json_scanner *s, const uint8_t *at)
 static void note_key(struct json_scanner *s, const uint8_t *at)
 {
     struct json_members *m = &s->members;
-    if (m->count < JSON_MEMBERS_MAX) m->at[m->count].key = offset_of(s, at);
+    if (m->count < JSON_MEMBERS_MAX) {
+        m->at[m->count].key = offset_of(s, at);
+        m->at[m->count].key_end = 0;
+    }
     if (m->count <= JSON_MEMBERS_MAX) m->count++;
+}
+
+static void note_key_escape(struct json_scanner *s)
+{
+    struct json_members *m = &s->members;
+    if (s->depth == 1 && m->count <= JSON_MEMBERS_MAX) m->at[m->count - 1].key_end = JSON_KEY_ESCAPED;
+}
+
+static void note_key_end(struct json_scanner *s, const uint8_t *at)
+{
+    struct json_members *m = &s->members;
+    if (s->depth != 1 || m->count > JSON_MEMBERS_MAX) return;
+    if (m->at[m->count - 1].key_end == 0) m->at[m->count - 1].key_end = offset_of(s, at);
 }
 
 static void note_value(struct json_scanner *s, const uint8_t *at)
@@ -166,7 +182,11 @@ static bool step_after(struct json_scanner *s, const uint8_t **at, const uint8_t
     if (*at == end) return true;
     if (s->depth == 0) return fail(s, "text behind the value");
     bool object = in_object(s);
-    if (**at == ',')
+    if (**at == ',' && object && end - *at > 1 && (*at)[1] == '"') { /* no space, so the key begins here */
+        (*at)++;
+        if (s->depth == 1) note_key(s, *at);
+        begin_string(s, true);
+    } else if (**at == ',')
         s->state = object ? KEY : VALUE;
     else if (**at == (object ? '}' : ']'))
         close_container(s);
@@ -233,6 +253,17 @@ static bool step_utf8(struct json_scanner *s, const uint8_t **at, const uint8_t 
     return true;
 }
 
+/* *at is on the closing quote, or, behind a key without a space, on the colon afterwards. */
+static void end_string(struct json_scanner *s, const uint8_t **at, const uint8_t *end)
+{
+    s->state = s->in_key ? COLON : AFTER;
+    if (!s->in_key) return;
+    note_key_end(s, *at);
+    if (end - *at < 2 || (*at)[1] != ':') return;
+    s->state = VALUE;
+    (*at)++;
+}
+
 static bool step_string(struct json_scanner *s, const uint8_t **at, const uint8_t *end)
 {
     const uint8_t *p = skip_plain(*at, end);
@@ -246,7 +277,7 @@ static bool step_string(struct json_scanner *s, const uint8_t **at, const uint8_
         return true;
     }
     if (*p == '"')
-        s->state = s->in_key ? COLON : AFTER;
+        end_string(s, at, end);
     else if (*p == '\\')
         s->state = ESCAPE;
     else
@@ -259,6 +290,7 @@ static bool step_escape(struct json_scanner *s, const uint8_t **at, const uint8_
 {
     (void)end;
     if (**at == 0 || !strchr("\"\\/bfnrtu", **at)) return fail(s, "bad escape");
+    if (s->in_key) note_key_escape(s);
     s->state = **at == 'u' ? HEX : STRING;
     s->left = 4;
     s->code = 0;
@@ -307,15 +339,15 @@ static bool number_may_end(int state)
 
 static bool step_number(struct json_scanner *s, const uint8_t **at, const uint8_t *end)
 {
-    for (; *at < end; (*at)++) {
-        uint8_t next = number_next[s->state][number_class[**at]];
-        if (next == 0) {
-            if (!number_may_end(s->state)) return fail(s, "digit expected");
-            s->state = AFTER;
-            return true;
-        }
-        s->state = next;
+    const uint8_t *p = *at;
+    uint8_t state = (uint8_t)s->state, next = state;
+    while (p < end && (next = number_next[state][number_class[*p]]) != 0) {
+        state = next;
+        p++;
     }
+    *at = p;
+    if (next == 0 && !number_may_end(state)) return fail(s, "digit expected");
+    s->state = next == 0 ? AFTER : state;
     return true;
 }
 

@@ -50,19 +50,26 @@ static uint64_t mark_equal(uint64_t word, uint8_t b)
     return (zero - EACH_BYTE(0x01)) & ~zero;
 }
 
-/* Up to eight bytes in one word; what is missing counts as a plain letter. */
-static uint64_t load_word(const uint8_t *at, size_t size)
+/* Up to eight bytes in one word, in any order; what is missing counts as a plain letter or stands there twice. */
+static inline uint64_t load_word(const uint8_t *at, size_t size)
 {
     uint64_t word = EACH_BYTE('a');
-    if (size < sizeof word)
-        memcpy(&word, at, size);
-    else
+    uint32_t first, last;
+    if (size >= sizeof word) {
         memcpy(&word, at, sizeof word);
+    } else if (size >= sizeof first) {
+        memcpy(&first, at, sizeof first);
+        memcpy(&last, at + size - sizeof last, sizeof last);
+        word = (uint64_t)last << 32 | first;
+    } else {
+        for (size_t i = 0; i < size; i++)
+            word = word << 8 | at[i];
+    }
     return word;
 }
 
 /* Are these eight bytes ASCII that a JSON string may hold as it is? */
-static bool word_is_plain(uint64_t word)
+static inline bool word_is_plain(uint64_t word)
 {
     uint64_t control = (word - EACH_BYTE(0x20)) & ~word;
     uint64_t marks = word | control | mark_equal(word, '"') | mark_equal(word, '\\') | mark_equal(word, 0x7F);

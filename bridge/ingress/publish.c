@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "ingress.h"
 #include "log.h"
+#include "publish_health.h"
 #include <errno.h>
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
@@ -24,11 +25,9 @@
 enum {
     STATISTICS_MS = 500,
     REBUILD_RETRY_MS = 1000,
-    PURGE_MS = 1000,    /* for the reports of purged records */
-    LENIENT_MS = 10000, /* from then on some connected leaders are enough to begin with */
-    TURNS_MAX = 16,     /* polls in one run */
+    PURGE_MS = 1000, /* for the reports of purged records */
+    TURNS_MAX = 16,  /* polls in one run */
     TICKETS_KEPT_MAX = 4096,
-    WHY_SIZE = 640,
 };
 
 struct ticket {
@@ -52,16 +51,14 @@ struct publisher {
     size_t outstanding, pooled;
     int64_t queue_bytes;
     int64_t next_due_ms; /* no deadline is earlier; 0: there is none */
-    int64_t started_ms, retry_ms;
+    int64_t retry_ms;
     int64_t now_us;          /* of this run */
     int64_t acknowledged_ms; /* the last success */
-    bool connected;          /* by the statistics */
-    bool was_ready;
-    bool stalled; /* a deadline passed with no success since that record was sent */
+    bool stalled;            /* a deadline passed with no success since that record was sent */
     bool fatal, more;
     bool success_since_statistics;
     struct error refused; /* wrong credentials before the first connection */
-    char why[WHY_SIZE];
+    struct publish_health health;
 };
 
 /* ---- tickets ---- */
@@ -189,87 +186,24 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
     (void)rk;
     struct publisher *p = opaque;
     if (err == RD_KAFKA_RESP_ERR__FATAL) p->fatal = true;
-    if (kafka_error_is_credentials(err) && !p->was_ready && p->refused.code == ERROR_NONE)
+    if (kafka_error_is_credentials(err) && !p->health.was_ready && p->refused.code == ERROR_NONE)
         error_set(&p->refused, ERROR_DENIED, "Kafka refuses the credentials: %s", reason);
     /* librdkafka logs the same in its own words; states that matter are logged where they change. */
     log_event(LOG_DEBUG, "kafka error", log_text("error", rd_kafka_err2name((rd_kafka_resp_err_t)err)),
               log_text("message", reason));
 }
 
-static bool text_is(const struct json *object, const char *key, const char *wanted)
-{
-    const char *text;
-    return object && json_text(json_get(object, key, NULL), &text) && strcmp(text, wanted) == 0;
-}
-
-/* The connected broker of that id. */
-static bool broker_is_up(const struct json *brokers, int64_t id)
-{
-    for (size_t i = 0; i < json_count(brokers); i++) {
-        int64_t node;
-        const struct json *broker = json_at(brokers, i);
-        if (json_int64(json_get(broker, "nodeid", NULL), &node) && node == id) return text_is(broker, "state", "UP");
-    }
-    return false;
-}
-
-/* How many partitions the topic has, and how many of them have a leader that is connected. */
-static void count_led(const struct json *statistics, const char *topic, int *total, int *led)
-{
-    const struct json *topics = json_get(statistics, "topics", NULL);
-    const struct json *node = topics ? json_get(topics, topic, NULL) : NULL;
-    const struct json *partitions = node ? json_get(node, "partitions", NULL) : NULL;
-    const struct json *brokers = json_get(statistics, "brokers", NULL);
-    *total = *led = 0;
-    for (size_t i = 0; partitions && i < json_count(partitions); i++) {
-        int64_t id, leader;
-        const struct json *partition = json_at(partitions, i);
-        if (!json_int64(json_get(partition, "partition", NULL), &id) || id < 0)
-            continue; /* -1 holds records that have no partition yet */
-        ++*total;
-        if (brokers && json_int64(json_get(partition, "leader", NULL), &leader) && broker_is_up(brokers, leader))
-            ++*led;
-    }
-}
-
-static bool judge(struct publisher *p, const struct json *statistics)
-{
-    int total, led;
-    const struct json *eos = json_get(statistics, "eos", NULL);
-    count_led(statistics, p->settings.topic, &total, &led);
-    if (total == 0) {
-        snprintf(p->why, sizeof p->why, "no partition of topic '%s' is known: are the brokers up, does it exist?",
-                 p->settings.topic);
-        return false;
-    }
-    bool enough = led == total || (led > 0 && (p->was_ready || clock_monotonic_ms() - p->started_ms > LENIENT_MS));
-    if (!enough) {
-        snprintf(p->why, sizeof p->why, "%d of %d partitions of topic '%s' have a connected leader", led, total,
-                 p->settings.topic);
-        return false;
-    }
-    /* It loses the id for a moment after a refused record; what is sent meanwhile waits for the next one. */
-    if (!p->connected && !text_is(eos, "idemp_state", "Assigned")) {
-        snprintf(p->why, sizeof p->why, "the producer has no id from the brokers yet");
-        return false;
-    }
-    return true;
-}
-
 static int on_statistics(rd_kafka_t *rk, char *text, size_t size, void *opaque)
 {
     (void)rk;
     struct publisher *p = opaque;
-    bool before = p->connected, busy = p->success_since_statistics;
+    bool before = p->health.connected, busy = p->success_since_statistics;
     p->success_since_statistics = false;
     if (before && busy) return 0;
-    struct json *statistics = json_parse((struct bytes){(const uint8_t *)text, size}, NULL);
-    if (!statistics) return 0;
-    p->connected = judge(p, statistics);
-    json_free(statistics);
-    p->was_ready = p->was_ready || p->connected;
-    if (p->connected && !before) log_event(LOG_INFO, "kafka ready", log_text("topic", p->settings.topic));
-    if (!p->connected && before) log_event(LOG_WARN, "kafka away", log_text("reason", p->why));
+    publish_health_take(&p->health, (struct bytes){(const uint8_t *)text, size}, p->settings.topic,
+                        clock_monotonic_ms());
+    if (p->health.connected && !before) log_event(LOG_INFO, "kafka ready", log_text("topic", p->settings.topic));
+    if (!p->health.connected && before) log_event(LOG_WARN, "kafka away", log_text("reason", p->health.why));
     return 0; /* librdkafka frees the text */
 }
 
@@ -300,9 +234,8 @@ static bool producer_start(struct publisher *p, struct error *error)
     p->topic = rd_kafka_topic_new(p->rk, p->settings.topic, NULL);
     p->queue = rd_kafka_queue_get_main(p->rk);
     rd_kafka_queue_io_event_enable(p->queue, p->event_fd, &one, sizeof one);
-    p->connected = p->fatal = p->stalled = false;
-    p->started_ms = clock_monotonic_ms();
-    snprintf(p->why, sizeof p->why, "not connected to Kafka yet");
+    p->fatal = p->stalled = false;
+    publish_health_begin(&p->health, clock_monotonic_ms());
     return true;
 }
 
@@ -335,8 +268,8 @@ static void producer_stop(struct publisher *p, const char *reason)
 static void producer_renew(struct publisher *p, int64_t now_ms)
 {
     struct error error;
-    p->connected = p->fatal = p->stalled = false;
-    snprintf(p->why, sizeof p->why, "the producer is being replaced");
+    p->fatal = p->stalled = false;
+    publish_health_end(&p->health, "the producer is being replaced");
     if (producer_start(p, &error)) return;
     log_event(LOG_ERROR, "no new kafka producer", log_text("error", error.text));
     p->retry_ms = now_ms + REBUILD_RETRY_MS;
@@ -472,14 +405,15 @@ void publisher_flush(struct publisher *p)
 
 bool publisher_ready(const struct publisher *p, const char **why)
 {
-    if (p->rk && p->connected && !p->fatal && !p->stalled) return true;
-    if (why) *why = p->connected && p->stalled ? "Kafka has acknowledged nothing within the deadline" : p->why;
+    if (p->rk && p->health.connected && !p->fatal && !p->stalled) return true;
+    if (why)
+        *why = p->health.connected && p->stalled ? "Kafka has acknowledged nothing within the deadline" : p->health.why;
     return false;
 }
 
 bool publisher_refused(const struct publisher *p, struct error *error)
 {
-    if (p->refused.code == ERROR_NONE || p->was_ready) return false;
+    if (p->refused.code == ERROR_NONE || p->health.was_ready) return false;
     *error = p->refused;
     return true;
 }

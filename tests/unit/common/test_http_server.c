@@ -367,6 +367,62 @@ static void an_impossible_address_is_an_error(void **state)
     assert_non_null(strstr(error.text, "192.0.2.1:80"));
 }
 
+/* Answers of the stock: each request gets its own text, whatever others of that size are under way or were before. */
+static void answers_from_the_stock_are_each_requests_own(void **state)
+{
+    struct bench *b = *state;
+    char text[32], out[1024];
+    int fds[HELD_MAX];
+    b->hold = true;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < HELD_MAX; i++) {
+            fds[i] = connect_to(b);
+            send_text(fds[i], post);
+            wait_for(b, &b->held_count, i + 1);
+        }
+        for (int i = 0; i < HELD_MAX; i++) { /* all of one size, and all before the first is sent */
+            snprintf(text, sizeof text, "{\"n\":%d%d}", round, i);
+            http_request_resume(b->held[i], http_server_reply(b->server, 202, bytes_of(text)));
+        }
+        for (int i = 0; i < HELD_MAX; i++) {
+            snprintf(text, sizeof text, "\r\n\r\n{\"n\":%d%d}", round, i);
+            assert_true(receive(b, fds[i], text, out, sizeof out));
+            assert_non_null(strstr(out, "HTTP/1.1 202 "));
+            assert_non_null(strstr(out, "Content-Type: application/json\r\n"));
+            assert_non_null(strstr(out, "Content-Length: 8\r\n"));
+            close(fds[i]);
+        }
+        b->held_count = 0;
+    }
+}
+
+/* A peer that has gone takes nobody's answer along, and an answer beyond the stock's sizes is one like any other. */
+static void answers_from_the_stock_survive_their_peers(void **state)
+{
+    struct bench *b = *state;
+    char large[2048], out[4096];
+    b->hold = true;
+    memset(large, 'x', sizeof large - 1);
+    large[sizeof large - 1] = 0;
+    for (int round = 0; round < 3; round++) {
+        int gone = connect_to(b), here = connect_to(b), dones = b->dones;
+        send_text(gone, post);
+        wait_for(b, &b->held_count, 1);
+        send_text(here, post);
+        wait_for(b, &b->held_count, 2);
+        close(gone);
+        http_request_resume(b->held[0], http_server_reply(b->server, 202, bytes_of("{\"gone\":1}")));
+        http_request_resume(b->held[1], http_server_reply(b->server, 202, bytes_of(large)));
+        assert_true(receive(b, here, "xxxx", out, sizeof out));
+        while (strlen(strstr(out, "\r\n\r\n") + 4) < sizeof large - 1)
+            assert_true(receive(b, here, "x", out + strlen(out), sizeof out - strlen(out)));
+        assert_string_equal(strstr(out, "\r\n\r\n") + 4, large);
+        wait_for(b, &b->dones, dones + 2);
+        close(here);
+        b->held_count = 0;
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -382,6 +438,8 @@ int main(void)
         TEST(the_parser_own_refusals_are_heard),
         TEST(torn_heads_are_seen),
         TEST(the_drain_answers_everyone_and_closes),
+        TEST(answers_from_the_stock_are_each_requests_own),
+        TEST(answers_from_the_stock_survive_their_peers),
         cmocka_unit_test(an_impossible_address_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

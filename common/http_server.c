@@ -55,6 +55,7 @@ struct http_server {
     struct listener listener;
     struct tls_identity *tls; /* for new connections; NULL: plain HTTP */
     int epoll_fd;
+    size_t connection_memory;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     int64_t now_ms;      /* of this turn */
     int64_t next_due_ms; /* no deadline is earlier; 0: there is none */
@@ -138,7 +139,7 @@ static void connection_started(struct http_server *s, struct MHD_Connection *con
     r->server = s;
     r->connection = connection;
     r->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    head_reader_init(&r->reader);
+    head_reader_init(&r->reader, s->connection_memory);
     if (s->tls) connection_begin_tls(s, r);
     r->next = s->connections;
     if (r->next) r->next->prev = r;
@@ -301,7 +302,7 @@ static bool server_start(struct http_server *s, const struct http_server_setting
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (s->tls ? MHD_USE_TLS : 0), 0, NULL, NULL,
         handle, s, MHD_OPTION_EXTERNAL_LOGGER, hear_library, s, MHD_OPTION_LISTEN_SOCKET, s->listener.fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HTTP_CONNECTION_MEMORY, MHD_OPTION_NOTIFY_CONNECTION, notify_connection, s, MHD_OPTION_NOTIFY_COMPLETED,
+        s->connection_memory, MHD_OPTION_NOTIFY_CONNECTION, notify_connection, s, MHD_OPTION_NOTIFY_COMPLETED,
         notify_completed, s, MHD_OPTION_URI_LOG_CALLBACK, note_target, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
         NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, s->tls ? tls_options : tls_options + 2,
         MHD_OPTION_END);
@@ -321,6 +322,7 @@ struct http_server *http_server_new(const struct http_server_settings *settings,
         return NULL;
     }
     s->app = *app;
+    s->connection_memory = settings->head_max > 0 ? (size_t)settings->head_max : HTTP_HEAD_MAX_DEFAULT;
     s->header_timeout_ms = settings->header_timeout_ms;
     s->body_timeout_ms = settings->body_timeout_ms;
     s->idle_timeout_ms = settings->idle_timeout_ms;

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADERS_MAX = 4096 }; /* cannot be reached within HTTP_CONNECTION_MEMORY */
+enum { HEADERS_MAX = 64 * 1024 };
 
-void head_reader_init(struct head_reader *h)
+void head_reader_init(struct head_reader *h, size_t memory)
 {
-    *h = (struct head_reader){.peek = strncmp(http_library_version(), "0.9.", 4) == 0};
-    buffer_init(&h->target, HTTP_CONNECTION_MEMORY);
+    *h = (struct head_reader){.memory = memory, .peek = strncmp(http_library_version(), "0.9.", 4) == 0};
+    buffer_init(&h->target, memory);
 }
 
 void head_reader_close(struct head_reader *h)
@@ -42,10 +42,10 @@ static bool headers_grow(struct head_reader *h)
  * line.  So behind a sound value stand two NULs, and between name and value nothing but the colon's NUL and blanks.  A
  * NUL in the value leaves text behind the first one, a bare LF the next line; a folded line moves the name elsewhere.
  * All reads stay inside the connection's memory: a value is followed by its line's end and at least an empty line. */
-static bool header_is_torn(const char *name, size_t name_size, const char *value, size_t value_size)
+static bool header_is_torn(size_t memory, const char *name, size_t name_size, const char *value, size_t value_size)
 {
     uintptr_t colon = (uintptr_t)name + name_size, begin = (uintptr_t)value;
-    if (begin <= colon || begin - colon > HTTP_CONNECTION_MEMORY) return true;
+    if (begin <= colon || begin - colon > memory) return true;
     for (const char *p = name + name_size + 1; p < value; p++)
         if (*p != ' ' && *p != '\t') return true;
     return value[value_size] != 0 || value[value_size + 1] != 0;
@@ -71,7 +71,7 @@ static enum MHD_Result collect_header(void *ctx, enum MHD_ValueKind kind, const 
         .name = {(const uint8_t *)name, name_size},
         .value = {(const uint8_t *)(value ? value : ""), value_size},
     };
-    if (h->peek && (!value || header_is_torn(name, name_size, value, value_size))) h->head.torn = true;
+    if (h->peek && (!value || header_is_torn(h->memory, name, name_size, value, value_size))) h->head.torn = true;
     return MHD_YES;
 }
 

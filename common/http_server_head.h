@@ -5,19 +5,19 @@
 
 struct MHD_Connection;
 
-enum { HTTP_CONNECTION_MEMORY = 16 * 1024 }; /* headers and one read buffer; more headers get 431 from the library */
-
-/* Reads one head after the other of a connection; its memory is used again.  Zeroed, it is ready. */
+/* Reads one head after the other of a connection; its memory is used again. */
 struct head_reader {
     struct http_head head; /* of the last head_read; views the connection's memory and `target` */
     struct http_header *headers;
     size_t capacity;
     struct buffer target;
     uintptr_t target_at; /* where the library keeps it: its neighbours tell whether a NUL cut it */
+    size_t memory;       /* of the connection */
     bool peek;           /* libmicrohttpd before 1.0: look behind the returned strings */
 };
 
-void head_reader_init(struct head_reader *h);
+/* `memory`: what the library was told to give a connection. */
+void head_reader_init(struct head_reader *h, size_t memory);
 void head_reader_close(struct head_reader *h);
 /* From the library's URI callback, the only place where the target can be had whole and with its query. */
 void head_note_target(struct head_reader *h, const char *uri);

@@ -11,7 +11,8 @@ enum { SIGNATURE_SHA256_SIZE = 32 };
 bool signature_init(struct error *error);
 void signature_close(void);
 
-/* SHA-256 of the concatenation of `count` pieces.  Aborts without memory: a wrong digest must not leave it. */
+/* SHA-256 of the concatenation of `count` pieces.  Aborts without memory: a wrong digest must not leave it.  Any
+ * thread; each keeps its working memory, which signature_close frees for its own thread alone. */
 void signature_sha256(const struct bytes *pieces, size_t count, uint8_t out[SIGNATURE_SHA256_SIZE]);
 
 /* A key that was expanded once; duplicated cheaply for each message.  NULL for an empty key. */

@@ -17,7 +17,7 @@ struct settings {
     char *tls_certificate, *tls_key; /* "": plain HTTP */
     char *user;
     struct config_list trusted_proxies;
-    int64_t body_max, inflight_body_max, requests_max, connections_max;
+    int64_t body_max, head_max, inflight_body_max, requests_max, connections_max;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     int64_t publish_deadline_ms, queue_max;
     char *spool_directory; /* "": no spool */

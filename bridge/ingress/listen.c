@@ -107,6 +107,7 @@ bool listen_open(struct ingress *in, struct error *error)
                                                                .group = s->socket_group},
                                                   .tls = in->tls,
                                                   .connections_max = connections_that_fit(s),
+                                                  .head_max = s->head_max,
                                                   .header_timeout_ms = s->header_timeout_ms,
                                                   .body_timeout_ms = s->body_timeout_ms,
                                                   .idle_timeout_ms = s->idle_timeout_ms};

@@ -386,6 +386,25 @@ def test_the_runner_says_so_too(bridge, folder):
 
 # ---- limits and root ----
 
+@pytest.mark.parametrize("head_max,taken,refused", [("8KiB", 6 << 10, 9 << 10), ("64KiB", 48 << 10, 70 << 10)])
+def test_a_head_has_room_up_to_head_max(servers, head_max, taken, refused):
+    server = servers({"http": {"head_max": head_max}})
+
+    def answers(*headers):
+        s = server.connect()
+        s.send(post(b"{}", *headers))
+        try:
+            return s.collect(1, seconds(5)), s.closed
+        finally:
+            s.close()
+
+    assert answers("X-Long: " + "a" * taken) == ([202], False)
+    assert answers(*[f"X-{n:02d}: {'a' * 40}" for n in range(40)]) == ([202], False)  # more than any sender's
+    status, closed = answers("X-Long: " + "a" * refused)
+    assert status in ([], [431]) and closed
+    assert server.serves()
+
+
 def test_connections_stay_below_the_limit_of_descriptors(servers):
     server = servers({"http": {"connections_max": 4096}}, wrapper=["prlimit", "--nofile=100:300", "--"])
     assert re.search(r"descriptors=300 .*connections_max=4096 .*connections=172", server.ingress.log)

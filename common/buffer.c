@@ -88,11 +88,6 @@ void buffer_bytes(struct buffer *b, struct bytes bytes)
     buffer_append(b, bytes.data, bytes.size);
 }
 
-void buffer_text(struct buffer *b, const char *text)
-{
-    buffer_append(b, text, strlen(text));
-}
-
 void buffer_byte(struct buffer *b, char byte)
 {
     if (b->size + 1 < b->capacity && b->size < b->max) {

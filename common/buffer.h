@@ -54,7 +54,11 @@ void buffer_clear(struct buffer *b);
  * appends do nothing; read the outcome once, with buffer_ok.  What is appended must not lie in the buffer itself. */
 void buffer_append(struct buffer *b, const void *data, size_t size);
 void buffer_bytes(struct buffer *b, struct bytes bytes);
-void buffer_text(struct buffer *b, const char *text);
+/* In the header for the same reason as bytes_of. */
+static inline void buffer_text(struct buffer *b, const char *text)
+{
+    buffer_append(b, text, strlen(text));
+}
 void buffer_byte(struct buffer *b, char byte);
 void buffer_format(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buffer_format_va(struct buffer *b, const char *format, __builtin_va_list args)

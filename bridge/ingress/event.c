@@ -126,32 +126,39 @@ static size_t collect_extra(struct request *r, struct record_header out[EXTRA_HE
     return n;
 }
 
+/* A text of fixed size in an array that ends with its NUL. */
+#define FIXED(array)                                                                                                   \
+    (struct bytes)                                                                                                     \
+    {                                                                                                                  \
+        (const uint8_t *)(array), sizeof(array) - 1                                                                    \
+    }
+
 enum outcome event_make(struct request *r, struct event_record *out)
 {
     const struct trigger *t = r->trigger;
+    const struct bytes agent_id = bytes_of(r->agent_id), source = bytes_of(t->ce_source);
     struct record_header extra[EXTRA_HEADERS_MAX];
     char digest[DIGEST_TEXT_SIZE];
     fill_trace(r);
     write_evidence(r);
     if (!buffer_ok(&r->ingress->scratch)) return OUTCOME_MEMORY_FULL;
-    record_workflow_id(bytes_of(r->agent_id), t->scheme_name, bytes_of(t->ce_source), dedupe_key(r, digest),
-                       (struct bytes){0}, r->workflow_id);
+    record_workflow_id(agent_id, t->scheme_name, source, dedupe_key(r, digest), (struct bytes){0}, r->workflow_id);
     text_format_time(r->recorded_us, out->recorded_time);
     text_format_time(r->is_cloudevent && r->ingress->cloudevent.has_time ? r->ingress->cloudevent.time_us
                                                                          : r->recorded_us,
                      out->time);
     const struct record_event event = {
-        .agent_id = bytes_of(t->options.agent_id),
-        .workflow_id = bytes_of(r->workflow_id),
+        .agent_id = agent_id,
+        .workflow_id = FIXED(r->workflow_id),
         .content_type = r->is_enveloped ? bytes_of("application/json") : r->facts.header[HEADER_CONTENT_TYPE].value,
         .ce_id = buffer_view(&r->event_id),
-        .ce_source = bytes_of(t->ce_source),
+        .ce_source = source,
         .ce_type = buffer_view(&r->ingress->event_type),
-        .ce_time = bytes_of(out->time),
-        .recorded_time = bytes_of(out->recorded_time),
+        .ce_time = FIXED(out->time),
+        .recorded_time = FIXED(out->recorded_time),
         .trigger_json = buffer_view(&t->trigger_json),
         .evidence_json = buffer_view(&r->ingress->scratch),
-        .traceparent = bytes_of(r->traceparent),
+        .traceparent = FIXED(r->traceparent),
         .http = extra,
         .http_count = collect_extra(r, extra),
         .body = buffer_view(&r->body),

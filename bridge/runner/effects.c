@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "runner.h"
 #include "trace.h"
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -109,6 +110,7 @@ static void write_input(struct runner *r, const struct run *run)
 void effects_start(struct runner *r, struct run *run)
 {
     char agent[160];
+    assert(run->body_at < 0);
     run->start_pending = false;
     snprintf(agent, sizeof agent, "%.*s", (int)run->event->key.size, (const char *)run->event->key.data);
     write_input(r, run);

@@ -10,6 +10,7 @@ static void forget_run(struct journal_fold *f, const struct run_id *id)
     struct id_slot *slot = id_table_find(&f->runs, id);
     if (!slot) return;
     struct folded_run *run = slot->as.pointer;
+    f->body_bytes -= run->event->value.size;
     free(run->event);
     free(run);
     id_table_remove(&f->runs, id);
@@ -95,39 +96,43 @@ static bool read_entry(struct bytes json, struct run_entry *out, struct error *e
     return good;
 }
 
-/* The event as it was: without what the journal put beside it. */
-static struct record *event_of(const struct record *r)
+/* The event as it was: without what the journal put beside it, and without its value unless that is wanted. */
+static struct record *event_of(const struct record *r, bool whole)
 {
     struct record_header headers[RECORD_HEADERS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < r->header_count && count < RECORD_HEADERS_MAX; i++)
         if (!bytes_are(r->headers[i].name, "drawbridge-run") && !bytes_are(r->headers[i].name, "drawbridge-agent"))
             headers[count++] = r->headers[i];
-    struct record event = {record_header(r, "drawbridge-agent"), r->value, headers, count};
+    struct bytes value = whole ? r->value : bytes_of("");
+    struct record event = {record_header(r, "drawbridge-agent"), value, headers, count};
     return record_dup(&event);
 }
 
 static bool put_run(struct journal_fold *f, const struct run_id *id, const struct run_entry *entry,
-                    const struct record *r, struct error *error)
+                    const struct record *r, int64_t offset, struct error *error)
 {
     forget_run(f, id);
     closed_remove(&f->closed, id);
     if (!text_is_agent_id(record_header(r, "drawbridge-agent")))
         return error_set(error, ERROR_INVALID, "it names no agent");
+    bool whole = r->value.size <= f->body_room;
     struct folded_run *run = calloc(1, sizeof *run);
-    struct record *event = event_of(r);
+    struct record *event = event_of(r, whole);
     struct id_slot *slot = run && event ? id_table_put(&f->runs, id) : NULL;
     if (!slot) {
         free(run);
         free(event);
         return error_set(error, ERROR_MEMORY, "no memory for it");
     }
-    *run = (struct folded_run){.id = *id, .entry = *entry, .event = event};
+    *run = (struct folded_run){.id = *id, .entry = *entry, .event = event, .body_at = whole ? -1 : offset};
+    f->body_bytes += event->value.size;
     slot->as.pointer = run;
     return true;
 }
 
-static bool fold_run(struct journal_fold *f, const struct run_id *id, const struct record *r, struct error *error)
+static bool fold_run(struct journal_fold *f, const struct run_id *id, const struct record *r, int64_t offset,
+                     struct error *error)
 {
     if (!r->value.data) { /* the window is over */
         forget_run(f, id);
@@ -137,7 +142,7 @@ static bool fold_run(struct journal_fold *f, const struct run_id *id, const stru
     struct run_entry entry;
     if (!read_entry(record_header(r, "drawbridge-run"), &entry, error)) return false;
     if (entry.recorded_us > f->seen_us) f->seen_us = entry.recorded_us;
-    if (entry.state != RUN_CLOSED) return put_run(f, id, &entry, r, error);
+    if (entry.state != RUN_CLOSED) return put_run(f, id, &entry, r, offset, error);
     forget_run(f, id);
     if (closed_add(&f->closed, id, closed_until_us(entry.recorded_us, entry.dedupe_s))) return true;
     return error_set(error, ERROR_MEMORY, "no memory for it");
@@ -234,7 +239,7 @@ static bool fold_mark(struct journal_fold *f, const struct record *r, bool *ours
     return error_set(error, ERROR_INVALID, "this release does not know such an entry");
 }
 
-static bool fold_any(struct journal_fold *f, const struct record *r, bool *ours, struct error *error)
+static bool fold_any(struct journal_fold *f, const struct record *r, int64_t offset, bool *ours, struct error *error)
 {
     enum { ID = RUN_ID_TEXT_SIZE - 1 };
     if (r->key.size > 0 && r->key.data[0] == '@') return fold_mark(f, r, ours, error);
@@ -242,17 +247,18 @@ static bool fold_any(struct journal_fold *f, const struct record *r, bool *ours,
     struct bytes head = {r->key.data, r->key.size < ID ? r->key.size : ID};
     struct bytes tail = {r->key.data + head.size, r->key.size - head.size};
     if (head.size == ID && run_id_parse(head, &id)) {
-        if (tail.size == 0) return fold_run(f, &id, r, error);
+        if (tail.size == 0) return fold_run(f, &id, r, offset, error);
         if (bytes_are(tail, "/run")) return fold_state(f, &id, r, error);
     }
     return error_set(error, ERROR_INVALID, "this release does not know such an entry");
 }
 
-enum fold_step journal_fold_record(struct journal_fold *f, const struct record *r, struct error *error)
+enum fold_step journal_fold_record(struct journal_fold *f, const struct record *r, int64_t offset,
+                                   struct error *error)
 {
     bool ours = false;
     f->records++;
-    if (fold_any(f, r, &ours, error)) return ours ? FOLD_DONE : FOLD_MORE;
+    if (fold_any(f, r, offset, &ours, error)) return ours ? FOLD_DONE : FOLD_MORE;
     error_context(error, "journal entry '%.*s'", (int)(r->key.size < 80 ? r->key.size : 80), (const char *)r->key.data);
     return FOLD_FAILED;
 }

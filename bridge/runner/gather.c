@@ -41,13 +41,12 @@ static void gather_inputs(struct runner *r, struct batch *b, struct partition *p
     for (size_t i = 0; i < p->input_count && batch_has_room(b); i++) {
         struct run *run = p->inputs[i];
         if (run->in_flight || run->entry.state == RUN_NEW || !may_go(r, run->suspect)) continue;
+        if (run->body_at >= 0) { /* refused: its dead letter needs it */
+            bodies_ask(r, run);
+            continue;
+        }
         propose_run(r, b, run, run->refusal ? INPUT_REFUSED : INPUT_ENDED);
     }
-}
-
-static struct run *run_of(struct turn *t)
-{
-    return (struct run *)(void *)((char *)t - offsetof(struct run, turn));
 }
 
 static void gather_turns(struct runner *r, struct batch *b)
@@ -55,7 +54,7 @@ static void gather_turns(struct runner *r, struct batch *b)
     struct turn *t;
     int64_t now_us = clock_monotonic_us();
     while (r->suspects == 0 && batch_has_room(b) && (t = schedule_next(&r->schedule, now_us)))
-        propose_run(r, b, run_of(t), INPUT_TURN);
+        propose_run(r, b, run_of_turn(t), INPUT_TURN);
 }
 
 static void propose_arrival(struct runner *r, struct batch *b, struct partition *p, const struct arrival *a)
@@ -138,6 +137,7 @@ static bool may_send(const struct runner *r)
 void gather(struct runner *r)
 {
     if (!may_send(r) || r->revoking || clock_monotonic_us() < r->next_batch_us) return;
+    bodies_look(r);
     struct batch *b = batch_new(++r->batches);
     bool fresh = !r->draining && !r->halted[0];
     gather_marks(r, b);

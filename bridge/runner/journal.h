@@ -59,6 +59,7 @@ struct folded_run {
     struct run_id id;
     struct run_entry entry; /* RUN_ADMITTED, RUN_RUNNING or RUN_RETRY_WAIT */
     struct record *event;   /* owned */
+    int64_t body_at;        /* offset of the entry that has its value, which was left out of `event`; -1: it was not */
     bool has_state_key;     /* there is a <workflow_id>/run to be tombstoned with the run (J18) */
     bool handed_over;       /* running, and its owner let go of it: that attempt does not count (J15) */
 };
@@ -72,11 +73,14 @@ struct journal_fold {
     char owner_slot[JOURNAL_SLOT_SIZE]; /* of the last @owner before our barrier; "" if there was none */
     int64_t seen_us;                    /* newest recorded time met */
     int64_t records;
+    size_t body_bytes; /* of the values it holds */
+    size_t body_room;  /* the caller's: a value larger than this is left out (J12) */
     const char *nonce; /* our barrier's; the caller's */
 };
 
 enum fold_step { FOLD_MORE, FOLD_DONE, FOLD_FAILED };
-/* Reads the next record.  FOLD_DONE: it was our own barrier, everything before it is decided (J4).  FOLD_FAILED: an
+/* Reads the next record, which stands at `offset`.  FOLD_DONE: it was our own barrier, everything before it is decided (J4).  FOLD_FAILED: an
  * entry that this version can't read; nothing may be done with the partition. */
-enum fold_step journal_fold_record(struct journal_fold *f, const struct record *r, struct error *error);
+enum fold_step journal_fold_record(struct journal_fold *f, const struct record *r, int64_t offset,
+                                   struct error *error);
 void journal_fold_close(struct journal_fold *f);

@@ -1,4 +1,4 @@
-/* journal_reader.c: journal partitions from their beginning, read_committed, into the loop in bounded turns.
+/* journal_reader.c: journal partitions, read_committed, into the loop in bounded turns.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "clock.h"
 #include "log.h"
@@ -27,7 +27,12 @@ struct journal_reader *journal_reader_open(struct runner *r, struct error *error
 {
     static const uint64_t one = 1;
     rd_kafka_conf_t *conf = kafka_conf_new(&r->settings->kafka, KAFKA_READER, error);
-    if (!conf) return NULL;
+    /* Else a single body may wait for half a second behind another partition's empty fetch (J12). */
+    if (!conf || !kafka_conf_set(conf, "fetch.wait.max.ms", "10", error) ||
+        !kafka_conf_set(conf, "queued.max.messages.kbytes", "8192", error)) {
+        if (conf) rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
     rd_kafka_conf_set_error_cb(conf, on_error);
     struct rd_kafka_s *rk = kafka_client_new(KAFKA_READER, conf, error);
     if (!rk) return NULL;
@@ -48,9 +53,9 @@ void journal_reader_close(struct journal_reader *j)
     free(j);
 }
 
-bool journal_reader_start(struct journal_reader *j, int partition)
+bool journal_reader_start(struct journal_reader *j, int partition, int64_t offset)
 {
-    return rd_kafka_consume_start_queue(j->topic, partition, RD_KAFKA_OFFSET_BEGINNING, j->queue) == 0;
+    return rd_kafka_consume_start_queue(j->topic, partition, offset, j->queue) == 0;
 }
 
 void journal_reader_stop(struct journal_reader *j, int partition)
@@ -61,7 +66,10 @@ void journal_reader_stop(struct journal_reader *j, int partition)
 /* Errors that belong to a partition; what concerns a connection is retried below us. */
 static void on_message_error(struct runner *r, struct partition *p, const rd_kafka_message_t *m)
 {
-    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) return; /* our barrier is still to come */
+    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        if (p->body_reader >= 0) bodies_record(r, p, NULL, m->offset); /* else our barrier is still to come */
+        return;
+    }
     if (kafka_error_class(m->err) == KAFKA_RETRY)
         log_event(LOG_WARN, "journal reader error", log_int("partition", p->number),
                   log_text("reason", rd_kafka_message_errstr(m)));
@@ -75,7 +83,7 @@ static void on_message(struct runner *r, const rd_kafka_message_t *m)
     struct record_header headers[RECORD_HEADERS_MAX];
     struct record record;
     bool truncated;
-    if (!p || p->state != PARTITION_FOLDING) return; /* read ahead before the barrier was met */
+    if (!p || (p->state != PARTITION_FOLDING && p->body_reader < 0)) return; /* read ahead of what was wanted */
     if (m->err) {
         on_message_error(r, p, m);
         return;
@@ -83,8 +91,10 @@ static void on_message(struct runner *r, const rd_kafka_message_t *m)
     kafka_message_record(m, headers, &record, &truncated);
     if (truncated)
         partition_refuse(r, p, "journal entry at %lld has too many headers", (long long)m->offset);
+    else if (p->body_reader >= 0)
+        bodies_record(r, p, &record, m->offset);
     else
-        takeover_record(r, p, &record);
+        takeover_record(r, p, &record, m->offset);
 }
 
 void journal_reader_serve(struct runner *r)

@@ -40,6 +40,8 @@ static const struct metric_def table[METRIC_COUNT] = {
                      "offsets that were gone before they were read; alarm on any"},
     [METRIC_LAG] = {"drawbridge_runner_lag", NULL, METRIC_GAUGE, "events in the assigned partitions not yet admitted"},
     [METRIC_EVENT_BYTES] = {"drawbridge_runner_event_bytes", NULL, METRIC_GAUGE, "events held in memory"},
+    [METRIC_BODIES_AWAY] = {"drawbridge_runner_bodies_away", NULL, METRIC_GAUGE,
+                            "runs whose event is left in the journal until their turn comes, for want of memory"},
     [METRIC_PARTITIONS] = {"drawbridge_runner_partitions", NULL, METRIC_GAUGE, "assigned"},
     [METRIC_PARTITIONS_OPEN] = {"drawbridge_runner_partitions_open", NULL, METRIC_GAUGE, "restored and read"},
     [METRIC_FROZEN] = {"drawbridge_runner_frozen", NULL, METRIC_GAUGE, "processes stopped by a rebalance"},
@@ -87,11 +89,12 @@ static void count_runs(const struct partition *p, int64_t states[RUN_STATES])
 static void refresh(void *ctx)
 {
     struct runner *r = ctx;
-    int64_t states[RUN_STATES] = {0}, lag = 0, open = 0, frozen = 0;
+    int64_t states[RUN_STATES] = {0}, lag = 0, open = 0, frozen = 0, away = 0;
     for (size_t i = 0; i < r->partition_count; i++) {
         const struct partition *p = r->partitions[i];
         count_runs(p, states);
         if (p->state == PARTITION_OPEN) open++;
+        away += (int64_t)p->bodies_away;
         int64_t high = consume_high(r, p);
         if (high > p->position && p->position >= 0) lag += high - p->position;
     }
@@ -103,6 +106,7 @@ static void refresh(void *ctx)
     metrics_set(r->metrics, METRIC_CLOSED_NOW, states[RUN_CLOSED]);
     metrics_set(r->metrics, METRIC_LAG, lag);
     metrics_set(r->metrics, METRIC_EVENT_BYTES, (int64_t)r->event_bytes);
+    metrics_set(r->metrics, METRIC_BODIES_AWAY, away);
     metrics_set(r->metrics, METRIC_PARTITIONS, (int64_t)r->partition_count);
     metrics_set(r->metrics, METRIC_PARTITIONS_OPEN, open);
     metrics_set(r->metrics, METRIC_FROZEN, frozen);

@@ -4,6 +4,7 @@
 #include "log.h"
 #include "memory.h"
 #include "runner.h"
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,7 @@ bool partition_is_whole(const struct partition *p)
 struct partition *partition_new(struct runner *r, int number)
 {
     struct partition *p = memory_new(sizeof *p);
-    *p = (struct partition){.number = number, .state = PARTITION_ASKING, .committed = -1, .position = -1, .expect = -1};
+    *p = (struct partition){.number = number, .state = PARTITION_ASKING, .committed = -1, .position = -1, .expect = -1, .body_reader = -1};
     r->partitions = memory_array(r->partitions, r->partition_count + 1, sizeof(struct partition *));
     r->partitions[r->partition_count++] = p;
     return p;
@@ -43,6 +44,7 @@ void partition_drop(struct runner *r, struct partition *p)
         break;
     }
     free(p->previous);
+    free(p->asked);
     free(p->inputs);
     free(p->arrivals);
     free(p);
@@ -56,6 +58,7 @@ void partition_refuse(struct runner *r, struct partition *p, const char *format,
     va_end(args);
     log_event(LOG_ERROR, "partition refused", log_int("partition", p->number), log_text("reason", p->refused));
     if (p->state == PARTITION_FOLDING) journal_reader_stop(r->journal, p->number);
+    bodies_stop(r, p);
     partition_rest(r, p);
     partition_drop_previous(r, p);
     size_t at = 0;
@@ -100,7 +103,7 @@ struct run *partition_add_run(struct runner *r, struct partition *p, const struc
                               const struct run_entry *entry)
 {
     struct run *run = memory_new(sizeof *run);
-    *run = (struct run){.id = *id, .entry = *entry, .partition = p, .event = event};
+    *run = (struct run){.id = *id, .entry = *entry, .partition = p, .event = event, .body_at = -1};
     run->event_bytes = record_wire_size(event) + sizeof *run;
     run->agent = agent_get(r, p, event->key);
     run->agent->runs++;
@@ -114,6 +117,7 @@ struct run *partition_add_run(struct runner *r, struct partition *p, const struc
 static void free_run(struct runner *r, struct run *run)
 {
     effects_orphan(run);
+    bodies_forget(r, run);
     schedule_leave(&r->schedule, &run->turn);
     r->event_bytes -= run->event_bytes;
     if (run->suspect) r->suspects--;
@@ -160,20 +164,21 @@ void partition_place_run(struct runner *r, struct run *run)
     struct schedule *s = &r->schedule;
     schedule_leave(s, &run->turn);
     if (!run->agent->settings || (run->refusal && run->entry.state == RUN_NEW)) return; /* to be refused */
-    bool alive = run->process || run->ending || run->start_pending;
+    bool alive = run->process || run->ending || run->start_pending, away = run->body_at >= 0;
+    if (away && run->entry.state != RUN_ADMITTED) bodies_ask(r, run); /* it holds its agent; the queue has time */
     switch (run->entry.state) {
     case RUN_NEW:
     case RUN_ADMITTED:
-        run->turn.blocked = run->entry.state == RUN_NEW;
+        run->turn.blocked = run->entry.state == RUN_NEW || away;
         schedule_wait(s, &run->turn);
         break;
     case RUN_RUNNING:
         if (alive)
             schedule_hold(s, &run->turn);
         else
-            schedule_park(s, &run->turn, run->due_us);
+            schedule_park(s, &run->turn, away ? INT64_MAX : run->due_us);
         break;
-    case RUN_RETRY_WAIT: schedule_park(s, &run->turn, run->due_us); break;
+    case RUN_RETRY_WAIT: schedule_park(s, &run->turn, away ? INT64_MAX : run->due_us); break;
     case RUN_CLOSED: break;
     }
 }
@@ -209,6 +214,7 @@ void partition_drop_arrivals(struct runner *r, struct partition *p)
 
 static void keep_run(struct runner *r, struct partition *p, struct run *run)
 {
+    assert(run->body_at < 0); /* it was started, or is about to be */
     schedule_leave(&r->schedule, &run->turn);
     run->is_input = false;
     run->is_previous = true;
@@ -230,6 +236,7 @@ void partition_forget(struct runner *r, struct partition *p, bool keep)
     }
     id_table_close(&p->runs);
     closed_close(&p->closed);
+    r->event_bytes -= p->fold.body_bytes;
     journal_fold_close(&p->fold);
     /* What still stands here are agents of runs that were kept. */
     if (p->previous_count == 0) id_table_close(&p->agents);

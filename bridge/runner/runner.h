@@ -50,6 +50,8 @@ struct run {
     struct agent *agent;
     struct record *event; /* owned: key = agent_id, value, headers */
     size_t event_bytes;
+    int64_t body_at; /* -1; or the event's value is not here, but in the journal at this offset (J12) */
+    bool body_asked;
     int64_t due_us;          /* monotonic: a retry, or the end of the grace for a dead owner's child (J15, J20) */
     struct process *process; /* while a child lives */
     struct ending *ending;   /* input: the attempt is over */
@@ -62,6 +64,11 @@ struct run {
     bool handed_over;        /* the journal says running, its owner said it let go (J15) */
     bool start_pending;      /* committed as running, not yet started */
 };
+
+static inline struct run *run_of_turn(struct turn *t)
+{
+    return (struct run *)(void *)((char *)t - offsetof(struct run, turn));
+}
 
 /* A child.  It outlives its run when the run is taken away; then nobody asks how it ends. */
 struct process {
@@ -113,6 +120,10 @@ struct partition {
     size_t previous_count;
     struct journal_fold fold;
     int64_t fold_began_us;
+    size_t bodies_away;  /* runs whose event's value is not here */
+    struct run **asked;  /* those of them that it is being read for */
+    size_t asked_count, asked_capacity;
+    int64_t body_reader; /* the journal is being read for them: the next offset; -1: it is not */
     struct rd_kafka_queue_s *source, *queue; /* librdkafka's and ours */
     bool in_flight;                          /* a barrier, adoption or hand-over of it is in the batch */
     bool drained;                            /* the queue was empty when last looked at */
@@ -175,7 +186,7 @@ struct runner {
     int64_t next_batch_us; /* monotonic: not before */
     int64_t abort_pause_us;
     int64_t batch_began_us;
-    size_t event_bytes; /* of all runs */
+    size_t event_bytes; /* of all runs, and of what is being folded */
     int eventfd;        /* becomes readable when any queue of librdkafka has something */
     bool opened, subscribed;
     char halted[256]; /* "", or why no events are taken (J16) */
@@ -249,6 +260,20 @@ void partition_add_input(struct run *run);
 void partition_remove_input(struct run *run);
 void partition_drop_arrivals(struct runner *r, struct partition *p);
 
+/* bodies.c: events' values that found no room at a take-over, read again when their turn comes. */
+/* It has to be read: soon partition_place_run is called for it.  Nothing happens if it is here. */
+void bodies_ask(struct runner *r, struct run *run);
+/* Asks for those whose agent has nothing before them. */
+void bodies_look(struct runner *r);
+/* Puts the value back where it was left out. */
+void bodies_put(struct runner *r, struct run *run, struct bytes value);
+/* An entry of the journal, while p->body_reader says so; NULL: the end at `offset`. */
+void bodies_record(struct runner *r, struct partition *p, const struct record *record, int64_t offset);
+/* The run goes. */
+void bodies_forget(struct runner *r, struct run *run);
+/* Nothing is read any more. */
+void bodies_stop(struct runner *r, struct partition *p);
+
 /* gather.c: fills and sends the next batch, if there is anything to say and none in flight. */
 void gather(struct runner *r);
 /* The last batch of an assignment: ended attempts and hand-overs, nothing new.  For the revoke callback. */
@@ -272,7 +297,7 @@ void takeover_begin(struct runner *r);
 void takeover_offsets(struct runner *r, const struct job *job);
 void takeover_barrier_done(struct runner *r, struct partition *p);
 /* A record of its journal; false: no more are wanted. */
-bool takeover_record(struct runner *r, struct partition *p, const struct record *record);
+bool takeover_record(struct runner *r, struct partition *p, const struct record *record, int64_t offset);
 void takeover_seek(struct runner *r, struct partition *p);
 void takeover_sought(struct runner *r, const struct job *job);
 /* After an unknown outcome: all partitions from the journal again, children live on (J10). */
@@ -287,10 +312,11 @@ void handover_revoked(struct runner *r, bool lost);
 void handover_adopted(struct runner *r, struct partition *p);
 void handover_check_limbo(struct runner *r);
 
-/* journal_reader.c: journal partitions from the beginning, read_committed. */
+/* journal_reader.c: journal partitions, read_committed: for the fold from the beginning, or for bodies. */
 struct journal_reader *journal_reader_open(struct runner *r, struct error *error);
 void journal_reader_close(struct journal_reader *j);
-bool journal_reader_start(struct journal_reader *j, int partition);
+/* `offset` or RD_KAFKA_OFFSET_BEGINNING.  Once for a partition until it is stopped; afterwards nothing of it comes. */
+bool journal_reader_start(struct journal_reader *j, int partition, int64_t offset);
 void journal_reader_stop(struct journal_reader *j, int partition);
 void journal_reader_serve(struct runner *r);
 
@@ -345,6 +371,7 @@ enum runner_metric {
     METRIC_GAPS,
     METRIC_LAG,
     METRIC_EVENT_BYTES,
+    METRIC_BODIES_AWAY,
     METRIC_PARTITIONS,
     METRIC_PARTITIONS_OPEN,
     METRIC_FROZEN,

@@ -38,7 +38,7 @@ void lane_close(struct schedule *s, struct lane *l)
     heap_close(&l->waiting);
 }
 
-static struct turn *first_waiting(const struct lane *l)
+struct turn *lane_first(const struct lane *l)
 {
     struct heap_item *top = heap_top(&l->waiting);
     return top ? turn_of(top) : NULL;
@@ -47,7 +47,7 @@ static struct turn *first_waiting(const struct lane *l)
 /* A lane stands among the ready ones exactly while its first could start but for the global cap. */
 static void refresh(struct schedule *s, struct lane *l)
 {
-    const struct turn *first = first_waiting(l);
+    const struct turn *first = lane_first(l);
     bool ready = first && !first->blocked && l->held < l->cap;
     if (!ready)
         heap_remove(&s->ready, &l->ready);
@@ -119,7 +119,7 @@ struct turn *schedule_next(struct schedule *s, int64_t now)
     if (item && item->key <= now)
         t = turn_of(item);
     else if ((item = heap_top(&s->ready)))
-        t = first_waiting(lane_of(item));
+        t = lane_first(lane_of(item));
     if (!t) return NULL;
     /* Whoever was served goes behind the others. */
     heap_remove(&s->ready, &t->lane->ready);
@@ -130,7 +130,7 @@ struct turn *schedule_next(struct schedule *s, int64_t now)
 bool schedule_take(struct schedule *s, struct turn *t)
 {
     assert(t->place == TURN_WAITING);
-    if (s->taken >= s->cap || t->lane->held >= t->lane->cap || first_waiting(t->lane) != t) return false;
+    if (s->taken >= s->cap || t->lane->held >= t->lane->cap || lane_first(t->lane) != t) return false;
     take(s, t);
     return true;
 }

@@ -45,6 +45,8 @@ void schedule_hold(struct schedule *s, struct turn *t);
 void schedule_park(struct schedule *s, struct turn *t, int64_t due);
 /* From anywhere to nowhere. */
 void schedule_leave(struct schedule *s, struct turn *t);
+/* The first of its queue, or NULL. */
+struct turn *lane_first(const struct lane *l);
 /* Sets or clears `blocked`. */
 void schedule_block(struct schedule *s, struct turn *t, bool blocked);
 

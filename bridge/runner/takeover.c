@@ -36,7 +36,7 @@ void takeover_barrier_done(struct runner *r, struct partition *p)
 {
     p->fold = (struct journal_fold){.nonce = p->nonce};
     p->fold_began_us = clock_monotonic_us();
-    if (journal_reader_start(r->journal, p->number))
+    if (journal_reader_start(r->journal, p->number, RD_KAFKA_OFFSET_BEGINNING))
         p->state = PARTITION_FOLDING;
     else
         partition_refuse(r, p, "its journal can't be read");
@@ -45,12 +45,13 @@ void takeover_barrier_done(struct runner *r, struct partition *p)
 /* ---- from the fold to memory */
 
 /* The child that this process started for exactly that start, or the way it ended, carries over (J10). */
-static void carry_over(struct partition *p, struct run *run)
+static void carry_over(struct runner *r, struct partition *p, struct run *run)
 {
     for (size_t i = 0; i < p->previous_count; i++) {
         struct run *old = p->previous[i];
         if (!run_id_equal(&old->id, &run->id) || old->entry.start != run->entry.start) continue;
         if (run->entry.state != RUN_RUNNING) return;
+        if (old->body_at < 0) bodies_put(r, run, old->event->value);
         run->process = old->process;
         run->ending = old->ending;
         run->start_pending = old->start_pending;
@@ -83,9 +84,11 @@ static void restore_run(struct runner *r, struct partition *p, struct folded_run
     struct run_entry entry = f->handed_over ? run_uncounted(&f->entry) : f->entry;
     struct run *run = partition_add_run(r, p, &f->id, f->event, &entry);
     f->event = NULL;
+    run->body_at = f->body_at;
+    if (run->body_at >= 0) p->bodies_away++;
     run->has_state_key = f->has_state_key;
     run->handed_over = f->handed_over;
-    carry_over(p, run);
+    carry_over(r, p, run);
     if (entry.state == RUN_RUNNING) run->due_us = grace_of(r, p, &entry);
     if (entry.state == RUN_RETRY_WAIT) run->due_us = due_of(&entry);
     if (!run->agent->settings) {
@@ -100,6 +103,8 @@ static void restore_run(struct runner *r, struct partition *p, struct folded_run
 static void restore_runs(struct runner *r, struct partition *p)
 {
     size_t at = 0;
+    r->event_bytes -= p->fold.body_bytes; /* now each run counts its own */
+    p->fold.body_bytes = 0;
     for (struct id_slot *slot; (slot = id_table_next(&p->fold.runs, &at));)
         restore_run(r, p, slot->as.pointer);
     p->closed = p->fold.closed;
@@ -131,7 +136,8 @@ static void open_partition(struct runner *r, struct partition *p)
         if (run->start_pending) effects_start(r, run);
     }
     log_event(LOG_INFO, "partition open", log_int("partition", p->number), log_int("position", p->position),
-              log_int("runs", (int64_t)p->runs.count), log_int("closed", (int64_t)p->closed.until.count));
+              log_int("runs", (int64_t)p->runs.count), log_int("bodies_away", (int64_t)p->bodies_away),
+              log_int("closed", (int64_t)p->closed.until.count));
 }
 
 /* Always, even if the group's offset is the same: where the consumer began by itself is its own affair (J6). */
@@ -163,10 +169,21 @@ static void finish(struct runner *r, struct partition *p)
     takeover_seek(r, p);
 }
 
-bool takeover_record(struct runner *r, struct partition *p, const struct record *record)
+/* Values are taken into memory while there is room, the first ones first: their turn comes first as well (J12). */
+static enum fold_step fold(struct runner *r, struct partition *p, const struct record *record, int64_t offset,
+                           struct error *error)
+{
+    size_t max = (size_t)r->settings->body_memory_bytes, before = p->fold.body_bytes;
+    p->fold.body_room = r->event_bytes < max ? max - r->event_bytes : 0;
+    enum fold_step step = journal_fold_record(&p->fold, record, offset, error);
+    r->event_bytes += p->fold.body_bytes - before;
+    return step;
+}
+
+bool takeover_record(struct runner *r, struct partition *p, const struct record *record, int64_t offset)
 {
     struct error error;
-    switch (journal_fold_record(&p->fold, record, &error)) {
+    switch (fold(r, p, record, offset, &error)) {
     case FOLD_MORE: return true;
     case FOLD_DONE: finish(r, p); return false;
     case FOLD_FAILED: partition_refuse(r, p, "%s", error.text); return false;

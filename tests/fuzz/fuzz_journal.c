@@ -36,7 +36,7 @@ static void must_fold(struct journal_fold *f, const struct journal_scratch *s, c
 {
     struct error error = {.text = ""};
     assert(journal_scratch_ok(s));
-    assert(journal_fold_record(f, r, &error) == FOLD_MORE);
+    assert(journal_fold_record(f, r, 0, &error) == FOLD_MORE);
 }
 
 static void same_entry(const struct run_entry *a, const struct run_entry *b)
@@ -92,7 +92,8 @@ static void same_runs(const struct journal_fold *a, const struct journal_fold *b
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct journal_fold fold = {.nonce = our_nonce}, again = {.nonce = our_nonce};
+    struct journal_fold fold = {.nonce = our_nonce, .body_room = SIZE_MAX};
+    struct journal_fold again = {.nonce = our_nonce, .body_room = SIZE_MAX};
     struct journal_scratch scratch = {.json = {.size = 0}};
     struct bytes rest = {data, size};
     bool failed = false;
@@ -101,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct record_header headers[2];
         struct error error = {.text = ""};
         const struct record r = record_of(take(&rest, RECORD_END, &found), headers);
-        const enum fold_step step = journal_fold_record(&fold, &r, &error);
+        const enum fold_step step = journal_fold_record(&fold, &r, 0, &error);
         assert((step == FOLD_FAILED) == (error.text[0] != '\0'));
         failed = step != FOLD_MORE;
     }

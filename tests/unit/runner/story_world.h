@@ -156,9 +156,11 @@ void consume_snapshot(struct runner *r, struct assignment *out)
 
 /* ---- fakes: journal_reader.c */
 
-bool journal_reader_start(struct journal_reader *j, int partition)
+bool journal_reader_start(struct journal_reader *j, int partition, int64_t offset)
 {
-    world.fold_at[(int)(intptr_t)j - 1][partition] = 0;
+    int64_t *at = &world.fold_at[(int)(intptr_t)j - 1][partition];
+    if (*at >= 0) breaks("a journal partition is read twice at once");
+    *at = offset < 0 ? 0 : offset;
     return true;
 }
 void journal_reader_stop(struct journal_reader *j, int partition)
@@ -167,6 +169,14 @@ void journal_reader_stop(struct journal_reader *j, int partition)
 }
 
 /* ---- fakes: effects.c */
+
+/* Each delivery's body is its number. */
+static bool has_its_body(const struct record *event, const struct delivery *d)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", d->number);
+    return bytes_are(event->value, number);
+}
 
 void effects_start(struct runner *r, struct run *run)
 {
@@ -183,6 +193,7 @@ void effects_start(struct runner *r, struct run *run)
         breaks("a process was started for nobody's delivery");
         return;
     }
+    if (!has_its_body(run->event, d)) breaks("a run was started without its event's value (J12)");
     int *live = &world.live[d - world.deliveries][runner_number(r)];
     if (++*live > 1) breaks("two processes of one run in one runner");
     if (d->first_started == 0) d->first_started = ++world.moment;
@@ -283,6 +294,13 @@ static void count_result(const struct record *r)
         check_attempts(r, d);
 }
 
+static void check_dead_letter(const struct record *r)
+{
+    struct run_id id;
+    const struct delivery *d = run_id_parse(record_header(r, "ce_workflowid"), &id) ? delivery_of(&id) : NULL;
+    if (d && !d->poison && !has_its_body(r, d)) breaks("a dead letter without its event's value (J12)");
+}
+
 static bool same_key(const struct record *a, const struct record *b)
 {
     return a->key.size == b->key.size && memcmp(a->key.data, b->key.data, a->key.size) == 0;
@@ -295,6 +313,7 @@ static void apply(struct batch *b)
         struct batch_record *r = &b->records[i];
         struct log *log = &world.journal[r->partition];
         if (r->topic == TOPIC_RESULTS) count_result(r->record);
+        if (r->topic == TOPIC_DEAD_LETTERS) check_dead_letter(r->record);
         if (r->topic != TOPIC_JOURNAL) continue;
         log->records = memory_array(log->records, log->count + 1, sizeof(struct record *));
         log->records[log->count++] = r->record;

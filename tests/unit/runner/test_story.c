@@ -64,7 +64,15 @@ static void do_fold(int n)
         for (int k = 0; k < 20 && p && p->state == PARTITION_FOLDING && *at >= 0; k++) {
             if (*at >= (int64_t)world.journal[number].count) break;
             const struct record *record = world.journal[number].records[(*at)++];
-            if (record) takeover_record(r, p, record);
+            if (record) takeover_record(r, p, record, *at - 1);
+        }
+        for (int k = 0; k < 3 && p && p->body_reader >= 0; k++) {
+            struct log *log = &world.journal[number];
+            int64_t offset = *at < (int64_t)log->count ? (*at)++ : (int64_t)log->count;
+            if (offset == (int64_t)log->count)
+                bodies_record(r, p, NULL, offset);
+            else if (log->records[offset])
+                bodies_record(r, p, log->records[offset], offset);
         }
     }
 }
@@ -313,7 +321,7 @@ static void add_event(int n)
                                      bytes_of(world.late ? "2026-02-01T00:00:00Z" : "2026-01-01T00:00:00Z"),
                                  .http = &poison,
                                  .http_count = d->poison ? 1 : 0,
-                                 .body = bytes_of("{}")};
+                                 .body = bytes_of(number)};
     record_from_event(&event, headers, &record);
     assert_true(world.event_count[d->partition] < LOG_MAX);
     world.events[d->partition][world.event_count[d->partition]++] = memory_got(record_dup(&record));
@@ -468,8 +476,11 @@ static void check_journal(void)
 
 static void tell(uint64_t seed)
 {
+    static const int64_t memories[] = {1, 4000, 1 << 20}; /* for no body, some, all */
     memset(&world, 0, sizeof world);
+    memset(world.fold_at, -1, sizeof world.fold_at);
     world.seed = seed * 2654435761u + 12345;
+    settings.body_memory_bytes = memories[chance(3)];
     world.generation = 1;
     for (int p = 0; p < PARTITIONS; p++)
         world.group_offset[p] = -1;
@@ -533,6 +544,7 @@ static void new_delivery(int agent)
 static void a_child_outlives_an_unknown_outcome(int unknown, bool ends_meanwhile)
 {
     memset(&world, 0, sizeof world);
+    memset(world.fold_at, -1, sizeof world.fold_at);
     world.calm = true;
     world.generation = 1;
     world.group_offset[0] = world.group_offset[1] = -1;

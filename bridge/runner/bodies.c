@@ -1,14 +1,13 @@
 /* bodies.c: events' values that found no room at a take-over (J12).  They stay in the journal, where the entry that
- * admitted a run keeps its event until the run is closed, and are read again, the lowest offset first: at once for a run
- * that holds its agent, for the others when nothing of their agent is before them.  So a take-over holds what fits into
- * body_memory, and one event more for each agent.
- * SPDX-License-Identifier: Apache-2.0 */
+ * admitted a run keeps its event until the run is closed, and are read again, the lowest offset first: at once for a
+ * run that holds its agent, for the others when nothing of their agent is before them.  So a take-over holds what fits
+ * into body_memory, and one event more for each agent. SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
 #include "memory.h"
 #include "runner.h"
 
 enum {
-    PASS_MAX = 50,      /* entries that are rather read over than begun anew behind */
+    PASS_MAX = 50,          /* entries that are rather read over than begun anew behind */
     BODIES_UNREADABLE = -2, /* p->body_reader: noticed where a partition may be refused */
 };
 

@@ -253,8 +253,7 @@ static bool fold_any(struct journal_fold *f, const struct record *r, int64_t off
     return error_set(error, ERROR_INVALID, "this release does not know such an entry");
 }
 
-enum fold_step journal_fold_record(struct journal_fold *f, const struct record *r, int64_t offset,
-                                   struct error *error)
+enum fold_step journal_fold_record(struct journal_fold *f, const struct record *r, int64_t offset, struct error *error)
 {
     bool ours = false;
     f->records++;

@@ -79,8 +79,7 @@ struct journal_fold {
 };
 
 enum fold_step { FOLD_MORE, FOLD_DONE, FOLD_FAILED };
-/* Reads the next record, which stands at `offset`.  FOLD_DONE: it was our own barrier, everything before it is decided (J4).  FOLD_FAILED: an
- * entry that this version can't read; nothing may be done with the partition. */
-enum fold_step journal_fold_record(struct journal_fold *f, const struct record *r, int64_t offset,
-                                   struct error *error);
+/* Reads the next record, which stands at `offset`.  FOLD_DONE: it was our own barrier, everything before it is decided
+ * (J4).  FOLD_FAILED: an entry that this version can't read; nothing may be done with the partition. */
+enum fold_step journal_fold_record(struct journal_fold *f, const struct record *r, int64_t offset, struct error *error);
 void journal_fold_close(struct journal_fold *f);

@@ -24,7 +24,8 @@ bool partition_is_whole(const struct partition *p)
 struct partition *partition_new(struct runner *r, int number)
 {
     struct partition *p = memory_new(sizeof *p);
-    *p = (struct partition){.number = number, .state = PARTITION_ASKING, .committed = -1, .position = -1, .expect = -1, .body_reader = -1};
+    *p = (struct partition){
+        .number = number, .state = PARTITION_ASKING, .committed = -1, .position = -1, .expect = -1, .body_reader = -1};
     r->partitions = memory_array(r->partitions, r->partition_count + 1, sizeof(struct partition *));
     r->partitions[r->partition_count++] = p;
     return p;

@@ -120,10 +120,10 @@ struct partition {
     size_t previous_count;
     struct journal_fold fold;
     int64_t fold_began_us;
-    size_t bodies_away;  /* runs whose event's value is not here */
-    struct run **asked;  /* those of them that it is being read for */
+    size_t bodies_away; /* runs whose event's value is not here */
+    struct run **asked; /* those of them that it is being read for */
     size_t asked_count, asked_capacity;
-    int64_t body_reader; /* the journal is being read for them: the next offset; -1: it is not */
+    int64_t body_reader;                     /* the journal is being read for them: the next offset; -1: it is not */
     struct rd_kafka_queue_s *source, *queue; /* librdkafka's and ours */
     bool in_flight;                          /* a barrier, adoption or hand-over of it is in the batch */
     bool drained;                            /* the queue was empty when last looked at */

@@ -210,8 +210,8 @@ static void do_rebalance(void)
     world.disorder = false;
 }
 
-static struct settings settings;
-static struct agent_settings agents[1];
+static struct settings settings, fewer; /* fewer: somebody took agents out of the configuration */
+static struct agent_settings agents[1], one_agent[1];
 static struct metrics *metrics;
 
 static void birth(int n)
@@ -221,7 +221,7 @@ static void birth(int n)
     world.members[n] += RUNNERS;
     memset(&world.commits[n], 0, sizeof world.commits[n]);
     world.commits[n].runner = n;
-    r->settings = &settings;
+    r->settings = lucky(10) ? &fewer : &settings;
     r->commit = &world.commits[n];
     r->journal = (struct journal_reader *)(intptr_t)(n + 1);
     r->metrics = metrics;
@@ -480,7 +480,7 @@ static void tell(uint64_t seed)
     memset(&world, 0, sizeof world);
     memset(world.fold_at, -1, sizeof world.fold_at);
     world.seed = seed * 2654435761u + 12345;
-    settings.body_memory_bytes = memories[chance(3)];
+    settings.body_memory_bytes = fewer.body_memory_bytes = memories[chance(3)];
     world.generation = 1;
     for (int p = 0; p < PARTITIONS; p++)
         world.group_offset[p] = -1;
@@ -591,7 +591,7 @@ int main(void)
                                        cmocka_unit_test(stories_end_well)};
     static const struct metric_def row = {"none", NULL, METRIC_COUNTER, "none"};
     static struct metric_def rows[METRIC_COUNT];
-    static char any[] = "*", group[] = "group", slot[] = "slot";
+    static char any[] = "*", first[] = "agent-0", group[] = "group", slot[] = "slot";
     static char names[TOPIC_COUNT][16] = {"events", "results", "dead", "journal", "control", "triggers"};
     for (int i = 0; i < METRIC_COUNT; i++)
         rows[i] = row;
@@ -611,6 +611,10 @@ int main(void)
                                  .agent_count = 1};
     for (int t = 0; t < TOPIC_COUNT; t++)
         settings.topics.name[t] = names[t];
+    one_agent[0] = agents[0];
+    one_agent[0].id = first;
+    fewer = settings;
+    fewer.agents = one_agent;
     signature_init(NULL);
     log_init(LOG_ERROR, LOG_LOGFMT, getenv("STORY") ? 2 : open("/dev/null", O_WRONLY | O_CLOEXEC));
     int failed = cmocka_run_group_tests_name("story", tests, NULL, NULL);

@@ -251,6 +251,7 @@ static void death(int n)
     c->count = 0;
     while (r->partition_count > 0)
         partition_drop(r, r->partitions[0]);
+    if (r->event_bytes != 0) breaks("what is held in memory is counted wrongly (J12)");
     schedule_close(&r->schedule);
     journal_scratch_close(&r->scratch);
     buffer_close(&r->value);

@@ -9,7 +9,7 @@ import time
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from daemons import read_runs, recorder_agent, seconds
+from daemons import read_runs, recorder_agent, seconds, shell_agent
 from process import wait_until
 from topics import partitions_of
 
@@ -114,4 +114,50 @@ def test_a_journal_that_another_release_wrote_is_left_alone(bridge):
     records = bridge.results(1, 30)
     time.sleep(1)
     assert [r.partition for r in bridge.read("results")] == [1] == [r.partition for r in records]
+    runner.stop()
+
+
+def test_a_take_over_holds_no_more_than_body_memory(bridge):
+    """J12: what a runner had admitted when it was killed is far more than the next one may hold.  The bodies stay in the
+    journal until their turn comes; each run gets its own, whole and in order."""
+    agents, each, size = 7, 12, 150_000
+    go, order = bridge.workspace.file("go"), bridge.workspace.file("order")
+    script = (f'text=$(cat); while [ ! -e {go} ]; do sleep 0.1; done; '
+              'mark=$(echo "$text" | grep -o "mark-[0-9]*-" | head -n 1); '
+              f'echo "$mark" >> {order}; echo "$mark" ${{#text}}')
+    runner = bridge.runner([shell_agent("*", script)], {"body_memory": "64MiB", "slot": "the-same"})
+    producer = Producer({"bootstrap.servers": bridge.bootstrap, "partitioner": "murmur2_random"})
+    for n in range(agents * each):
+        body = json.dumps({"text": f"mark-{n}-" + "x" * size}).encode()
+        producer.produce(bridge.names["events"], key=f"edge-{n % agents}".encode(), value=body)
+        producer.poll(0)
+    producer.flush()
+
+    def runs(state):
+        return runner.metric("drawbridge_runner_runs", state=state)
+
+    wait_until(lambda: (runs("running"), runs("admitted")) == (agents, agents * (each - 1)), seconds(30), "all admitted")
+    runner.kill9()
+    runner.settings["body_memory"] = "1MiB"
+    runner.write_settings()
+    runner.start()
+    wait_until(lambda: runs("running") == agents, seconds(40), "each agent runs again")
+    away = runner.metric("drawbridge_runner_bodies_away")
+    held = runner.metric("drawbridge_runner_event_bytes")
+    assert away >= agents * each - (1 << 20) / size - 2 * agents, away  # the one that runs, and the next
+    assert held < (1 << 20) + 2 * agents * (size + 4096) + agents * each * 4096, held
+    with open(go, "w", encoding="ascii"):
+        pass
+    results = [record.json() for record in bridge.results(agents * each, 60)]
+    assert len(results) == agents * each and all(r["success"] for r in results)
+    sizes = {int(r["output"].split()[1]) for r in results}
+    assert size < min(sizes) and max(sizes) - min(sizes) < 10, sizes  # they differ in their numbers alone
+    assert sorted(int(r["output"].split("-")[1]) for r in results) == list(range(agents * each))
+    with open(order, encoding="ascii") as lines:
+        done = [int(line.split("-")[1]) for line in lines]
+    for agent in range(agents):
+        mine = [n for n in done if n % agents == agent]
+        assert mine == sorted(mine)
+    assert runner.metric("drawbridge_runner_bodies_away") == 0
+    print(f"{away:.0f} bodies left in the journal, {held:.0f} bytes held")
     runner.stop()

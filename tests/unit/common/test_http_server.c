@@ -371,7 +371,7 @@ static void an_impossible_address_is_an_error(void **state)
 static void answers_from_the_stock_are_each_requests_own(void **state)
 {
     struct bench *b = *state;
-    char text[32], out[1024];
+    char text[64], out[1024];
     int fds[HELD_MAX];
     b->hold = true;
     for (int round = 0; round < 3; round++) {

@@ -88,6 +88,13 @@ const struct config_option settings_options[] = {
      .max = "1s",
      .help = "pause between transactions; without one the next meets the markers of the last, and waits "
              "20 ms"},
+    {.name = "journal_check",
+     .kind = CONFIG_DURATION,
+     .offset = AT(journal_check_ms),
+     .default_text = "1h",
+     .min = "1s",
+     .max = "24h",
+     .help = "how often the journal topic is looked at: one that is not compacted loses runs"},
     {.name = "kafka",
      .kind = CONFIG_TEXT_MAP,
      .offset = AT(kafka.properties),

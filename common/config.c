@@ -29,6 +29,16 @@ void config_report_close(struct config_report *r)
     r->problems = 0;
 }
 
+static void write_sentence(struct config_report *r, const char *file, int line, const char *mark, const char *sentence)
+{
+    /* A buffer that overflows loses everything; the first problems are worth more than the last. */
+    if (buffer_view(&r->text).size + strlen(file) + strlen(sentence) + 32 > REPORT_MAX) return;
+    if (line > 0)
+        buffer_format(&r->text, "%s:%d: %s%s\n", file, line, mark, sentence);
+    else
+        buffer_format(&r->text, "%s: %s%s\n", file, mark, sentence);
+}
+
 void config_report_add(struct config_report *r, const char *file, int line, const char *format, ...)
 {
     char sentence[1024];
@@ -36,14 +46,18 @@ void config_report_add(struct config_report *r, const char *file, int line, cons
     va_start(args, format);
     vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
-
     r->problems++;
-    /* A buffer that overflows loses everything; the first problems are worth more than the last. */
-    if (buffer_view(&r->text).size + strlen(file) + strlen(sentence) + 32 > REPORT_MAX) return;
-    if (line > 0)
-        buffer_format(&r->text, "%s:%d: %s\n", file, line, sentence);
-    else
-        buffer_format(&r->text, "%s: %s\n", file, sentence);
+    write_sentence(r, file, line, "", sentence);
+}
+
+void config_report_warn(struct config_report *r, const char *file, int line, const char *format, ...)
+{
+    char sentence[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    write_sentence(r, file, line, "warning: ", sentence);
 }
 
 static bool read_file(const char *path, struct buffer *out, struct error *error)

@@ -49,6 +49,9 @@ void config_report_init(struct config_report *r);
 void config_report_close(struct config_report *r);
 void config_report_add(struct config_report *r, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same for what is legal and still hardly meant: it stands in the text, but is no problem. */
+void config_report_warn(struct config_report *r, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 struct config_file;
 /* Reads a file (UTF-8, at most 4 MiB, no @include); problems go to the report and NULL comes back.  path NULL: an empty

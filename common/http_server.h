@@ -56,14 +56,14 @@ struct http_app {
     void (*malformed)(void *ctx, const char *text);
 };
 
-enum { HTTP_HEAD_MAX_DEFAULT = 8 * 1024 };
+enum { HTTP_HEAD_MAX_DEFAULT = 10 * 1024 };
 struct http_server_settings {
     struct listener_settings listener;
     struct tls_identity *tls; /* NULL: plain HTTP; shared, see http_server_set_tls */
     int64_t connections_max;
     /* Room for a request's head, the library's notes on it included (some 70 bytes for each header), and before that
      * its read buffer; a larger head gets 431 from the library.  It clears all of it for each request, so room that
-     * nobody needs costs time.  0: the default. */
+     * nobody needs costs time.  0: the default, for request lines of 8,000 bytes (RFC 9112 3). */
     int64_t head_max;
     int64_t
         header_timeout_ms;   /* from the connection's begin, TLS handshake included, to the end of its first headers */

@@ -9,6 +9,8 @@
 
 enum { CONTROLLER_MS = 200, POLL_MS = 50 };
 
+#define READ_SETTINGS "read the settings of the topic"
+
 struct kafka_admin {
     rd_kafka_t *rk;
 };
@@ -39,8 +41,9 @@ static bool refused(struct error *error, rd_kafka_resp_err_t code, const char *w
     const enum error_code class = code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT ||
                                           code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
                                       ? ERROR_UNAVAILABLE
-                                  : kafka_error_is_credentials((int)code) ? ERROR_DENIED
-                                                                          : ERROR_INTERNAL;
+                                  : kafka_error_is_credentials((int)code)           ? ERROR_DENIED
+                                  : code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ? ERROR_NOT_FOUND
+                                                                                    : ERROR_INTERNAL;
     return error_set(error, class, "%s: %s", what, why != NULL ? why : rd_kafka_err2str(code));
 }
 
@@ -87,10 +90,10 @@ static rd_kafka_event_t *answer_wait(rd_kafka_queue_t *queue, int timeout_ms, co
     return NULL;
 }
 
-static rd_kafka_AdminOptions_t *options_new(struct kafka_admin *a, rd_kafka_admin_op_t op, int timeout_ms)
+static rd_kafka_AdminOptions_t *options_new(rd_kafka_t *rk, rd_kafka_admin_op_t op, int timeout_ms)
 {
     char text[128];
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(a->rk, op);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, op);
     rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text, sizeof text);
     if (op == RD_KAFKA_ADMIN_OP_CREATETOPICS)
         rd_kafka_AdminOptions_set_operation_timeout(options, timeout_ms, text, sizeof text);
@@ -149,7 +152,7 @@ bool kafka_admin_create(struct kafka_admin *a, const struct kafka_admin_create *
     rd_kafka_NewTopic_t *topic = topic_describe(create, error);
     if (topic == NULL) return false;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(a->rk);
-    rd_kafka_AdminOptions_t *options = options_new(a, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
+    rd_kafka_AdminOptions_t *options = options_new(a->rk, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
     rd_kafka_CreateTopics(a->rk, &topic, 1, options, queue);
     rd_kafka_event_t *event = answer_wait(queue, timeout_ms, "create topic", error);
     bool good = event != NULL;
@@ -206,19 +209,34 @@ static bool controller_known(struct kafka_admin *a, int timeout_ms, struct error
     return known || error_set(error, ERROR_UNAVAILABLE, "the cluster names no controller");
 }
 
+void kafka_admin_ask(struct rd_kafka_s *rk, const char *topic, int timeout_ms, struct rd_kafka_queue_s *queue)
+{
+    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    rd_kafka_AdminOptions_t *options = options_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
+    rd_kafka_DescribeConfigs(rk, &resource, 1, options, queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ConfigResource_destroy(resource);
+}
+
+bool kafka_admin_answer(struct rd_kafka_op_s *event, const char *topic,
+                        void (*each)(void *ctx, const char *name, const char *value), void *ctx, struct error *error)
+{
+    const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const bool good = code == RD_KAFKA_RESP_ERR_NO_ERROR
+                          ? settings_each(event, topic, each, ctx, error)
+                          : refused(error, code, READ_SETTINGS, rd_kafka_event_error_string(event));
+    rd_kafka_event_destroy(event);
+    return good;
+}
+
 bool kafka_admin_settings(struct kafka_admin *a, const char *topic, int timeout_ms,
                           void (*each)(void *ctx, const char *name, const char *value), void *ctx, struct error *error)
 {
     if (!controller_known(a, timeout_ms, error)) return error_context(error, "settings of %s", topic);
-    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(a->rk);
-    rd_kafka_AdminOptions_t *options = options_new(a, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
-    rd_kafka_DescribeConfigs(a->rk, &resource, 1, options, queue);
-    rd_kafka_event_t *event = answer_wait(queue, timeout_ms, "read the settings of the topic", error);
-    const bool good = event != NULL && settings_each(event, topic, each, ctx, error);
-    if (event != NULL) rd_kafka_event_destroy(event);
-    rd_kafka_AdminOptions_destroy(options);
+    kafka_admin_ask(a->rk, topic, timeout_ms, queue);
+    rd_kafka_event_t *event = answer_wait(queue, timeout_ms, READ_SETTINGS, error);
+    const bool good = event != NULL && kafka_admin_answer(event, topic, each, ctx, error);
     rd_kafka_queue_destroy(queue);
-    rd_kafka_ConfigResource_destroy(resource);
     return good;
 }

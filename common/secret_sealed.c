@@ -10,14 +10,15 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { KEY_SIZE = 32, KEY_ID_DIGITS = KEYRING_ID_SIZE - 1, NONCE_SIZE = 12, TAG_SIZE = 16, PLACE_MAX = 64 * 1024 };
+enum { KEY_SIZE = 32, KEY_ID_DIGITS = 8, KEY_ID_SIZE = KEY_ID_DIGITS + 1, NONCE_SIZE = 12, TAG_SIZE = 16 };
+enum { PLACE_MAX = 64 * 1024 };
 #define PREFIX  "sealed:"
 #define VERSION "sealed:v1:"
 
 struct keyring {
     size_t count;
     struct key {
-        char id[KEYRING_ID_SIZE];
+        char id[KEY_ID_SIZE];
         struct secret *secret;
     } keys[KEYRING_KEYS_MAX];
 };
@@ -39,7 +40,7 @@ static const struct key *find_key(const struct keyring *k, const char *id)
     return NULL;
 }
 
-static void name_key(struct bytes key, char id[KEYRING_ID_SIZE])
+static void name_key(struct bytes key, char id[KEY_ID_SIZE])
 {
     const struct bytes pieces[] = {BYTES_LITERAL("drawbridge registry key\n"), key};
     uint8_t digest[SIGNATURE_SHA256_SIZE];
@@ -122,11 +123,6 @@ struct keyring *keyring_load(const char *path, struct error *error)
     return k;
 }
 
-const char *keyring_current(const struct keyring *k)
-{
-    return k->keys[0].id;
-}
-
 /* Short reads come only of signals, and for over 256 bytes. */
 static bool draw(uint8_t *out, size_t size, struct error *error)
 {
@@ -151,7 +147,7 @@ bool sealed_is(struct bytes text)
     return text.size >= strlen(PREFIX) && memcmp(text.data, PREFIX, strlen(PREFIX)) == 0;
 }
 
-static bool split(struct bytes text, char id[KEYRING_ID_SIZE], struct bytes *blob)
+static bool split(struct bytes text, char id[KEY_ID_SIZE], struct bytes *blob)
 {
     size_t head = strlen(VERSION) + KEY_ID_DIGITS + 1;
     uint8_t ignored[KEY_ID_DIGITS / 2];
@@ -161,12 +157,6 @@ static bool split(struct bytes text, char id[KEYRING_ID_SIZE], struct bytes *blo
     id[KEY_ID_DIGITS] = 0;
     *blob = (struct bytes){text.data + head, text.size - head};
     return text.data[head - 1] == ':' && text_unhex(bytes_of(id), ignored, sizeof ignored);
-}
-
-bool sealed_key_id(struct bytes text, char out[KEYRING_ID_SIZE])
-{
-    struct bytes blob;
-    return split(text, out, &blob);
 }
 
 /* Length-prefixed, so that no two places read the same. */
@@ -260,7 +250,7 @@ static struct secret *open_blob(const struct key *key, const struct sealed_place
 struct secret *sealed_open(const struct keyring *k, const struct sealed_place *place, struct bytes text,
                            struct error *error)
 {
-    char id[KEYRING_ID_SIZE];
+    char id[KEY_ID_SIZE];
     struct bytes encoded;
     if (!split(text, id, &encoded)) {
         error_set(error, ERROR_INVALID, "is not of the form sealed:v1:<key id>:<base64>");

@@ -6,15 +6,13 @@
 /* The keys of a key file.  The first seals, all of them open, so that a new key goes on top and the old ones leave
  * when nothing is sealed under them any more. */
 struct keyring;
-enum { KEYRING_KEYS_MAX = 16, KEYRING_ID_SIZE = 9 };
+enum { KEYRING_KEYS_MAX = 16 };
 /* Reads the file (closed to others, as every secret's file); the caller frees the result with keyring_free. */
 struct keyring *keyring_load(const char *path, struct error *error);
 /* One key a line, 32 bytes as 64 hex digits or as base64; empty lines and those that begin with '#' are skipped.  The
  * error names the line and never repeats it. */
 struct keyring *keyring_parse(struct bytes text, struct error *error);
 void keyring_free(struct keyring *k); /* NULL is legal */
-/* The key that seals, as eight hex digits: a digest of it, so that a sealed text can say which key opens it. */
-const char *keyring_current(const struct keyring *k);
 /* Appends a fresh key as a line of a key file. */
 bool keyring_make_key(struct buffer *out, struct error *error);
 
@@ -26,13 +24,12 @@ struct sealed_place {
 enum { SEALED_SECRET_MAX = 4096, SEALED_TEXT_MAX = 6144 };
 /* True for "sealed:..." in any version. */
 bool sealed_is(struct bytes text);
-/* Appends "sealed:v1:<key id>:<base64 of nonce, ciphertext and tag>".  The 96-bit nonce is drawn here and nowhere else:
- * one that came twice would give the key away. */
+/* Appends "sealed:v1:<key id>:<base64 of nonce, ciphertext and tag>".  The key id is a digest of the key in eight hex
+ * digits, so that the text says which key opens it.  The 96-bit nonce is drawn here and nowhere else: one that came
+ * twice would give the key away. */
 bool sealed_make(const struct keyring *k, const struct sealed_place *place, struct bytes secret, struct buffer *out,
                  struct error *error);
 /* The secret, or NULL: not of that form, a key that is not there (ERROR_NOT_FOUND), or not made for this place with
  * this key (ERROR_DENIED).  The caller frees it. */
 struct secret *sealed_open(const struct keyring *k, const struct sealed_place *place, struct bytes text,
                            struct error *error);
-/* Key id in a text of that form, else false. */
-bool sealed_key_id(struct bytes text, char out[KEYRING_ID_SIZE]);

@@ -73,7 +73,6 @@ bool spool_agents_add(struct spool_agents *a, struct bytes agent_id, int64_t n);
 /* One less; one that is not there is fine. */
 void spool_agents_take(struct spool_agents *a, struct bytes agent_id);
 int64_t spool_agents_get(const struct spool_agents *a, struct bytes agent_id);
-size_t spool_agents_count(const struct spool_agents *a);
 void spool_agents_clear(struct spool_agents *a);
 
 /* ---- spool_store.c: the SQLite file; one thread at a time ---- */

@@ -112,8 +112,3 @@ int64_t spool_agents_get(const struct spool_agents *a, struct bytes agent_id)
     const struct agent *one = *place_of(a, agent_id);
     return one ? one->n : 0;
 }
-
-size_t spool_agents_count(const struct spool_agents *a)
-{
-    return a->count;
-}

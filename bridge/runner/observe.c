@@ -45,6 +45,8 @@ static const struct metric_def table[METRIC_COUNT] = {
     [METRIC_PARTITIONS] = {"drawbridge_runner_partitions", NULL, METRIC_GAUGE, "assigned"},
     [METRIC_PARTITIONS_OPEN] = {"drawbridge_runner_partitions_open", NULL, METRIC_GAUGE, "restored and read"},
     [METRIC_FROZEN] = {"drawbridge_runner_frozen", NULL, METRIC_GAUGE, "processes stopped by a rebalance"},
+    [METRIC_JOURNAL_UNSAFE] = {"drawbridge_runner_journal_unsafe", NULL, METRIC_GAUGE,
+                               "1 while the journal topic's cleanup.policy is not compact; alarm on it"},
 };
 
 static bool all_open(const struct runner *r, struct buffer *why_not)

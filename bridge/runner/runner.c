@@ -76,6 +76,7 @@ static void on_opened(struct runner *r, struct job *job)
         return;
     }
     r->opened = true;
+    journal_policy_later(r);
     r->partitions_per_topic = job->partitions;
     memcpy(r->record_max, job->record_max, sizeof r->record_max);
     log_event(LOG_INFO, "ready for work", log_int("partitions", job->partitions),
@@ -172,6 +173,7 @@ static void on_kafka(uv_poll_t *handle, int status, int events)
         r->partitions[i]->drained = false;
     consume_serve(r);
     journal_reader_serve(r);
+    journal_policy_serve(r);
 }
 
 static void on_signal(uv_poll_t *handle, int status, int events)
@@ -211,6 +213,7 @@ static void on_tick(uv_timer_t *handle)
     handover_check_limbo(r);
     manage_run(r->manage);
     notify_ping(&r->edges->notify, clock_monotonic_ms());
+    if (!r->draining) journal_policy_ask(r);
     if (!r->opened || ++r->edges->ticks % COUNTS_TICKS != 0) return;
     struct job *job = job_new(JOB_COUNTS, r->assignment.epoch, 0);
     job->partitions = r->partitions_per_topic;
@@ -266,7 +269,7 @@ struct runner *runner_open(const struct settings *settings, struct error *error)
     buffer_init(&r->text, VALUE_MAX);
     buffer_init(&r->input, VALUE_MAX);
     if (open_edges(r, error) && observe_open(r, error) && consume_open(r, error) &&
-        (r->journal = journal_reader_open(r, error)) &&
+        (r->journal = journal_reader_open(r, error)) && (r->policy = journal_policy_open(r)) &&
         (r->commit = commit_start(settings, r->consumer, wake_loop, r, error))) {
         start_edges(r);
         return r;
@@ -320,6 +323,7 @@ void runner_close(struct runner *r)
     while (r->partition_count > 0)
         partition_drop(r, r->partitions[0]);
     journal_reader_close(r->journal);
+    journal_policy_close(r->policy);
     consume_close(r);
     close_edges(r);
     observe_close(r);

@@ -161,6 +161,7 @@ struct runner {
     struct rd_kafka_s *consumer;
     struct rd_kafka_queue_s *events; /* the consumer's own queue: rebalances, errors */
     struct journal_reader *journal;  /* journal_reader.c */
+    struct journal_policy *policy;   /* journal_policy.c */
     struct commit *commit;
     struct metrics *metrics;
     struct manage *manage;
@@ -320,6 +321,16 @@ bool journal_reader_start(struct journal_reader *j, int partition, int64_t offse
 void journal_reader_stop(struct journal_reader *j, int partition);
 void journal_reader_serve(struct runner *r);
 
+/* journal_policy.c: whether the journal's topic is still compacted, asked every journal_check without waiting. */
+struct journal_policy *journal_policy_open(struct runner *r);
+void journal_policy_close(struct journal_policy *j);
+/* The next question is journal_check from now, or sooner while the journal is unsafe. */
+void journal_policy_later(struct runner *r);
+/* Asks when it is time to. */
+void journal_policy_ask(struct runner *r);
+/* Takes the answer when there is one: an unsafe journal is logged and counted, and stops nothing. */
+void journal_policy_serve(struct runner *r);
+
 /* effects.c: processes. */
 void effects_start(struct runner *r, struct run *run);
 void effects_freeze(struct runner *r);
@@ -375,6 +386,7 @@ enum runner_metric {
     METRIC_PARTITIONS,
     METRIC_PARTITIONS_OPEN,
     METRIC_FROZEN,
+    METRIC_JOURNAL_UNSAFE,
     METRIC_COUNT
 };
 bool observe_open(struct runner *r, struct error *error);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { KILL_MS = 1000 }; /* the loop looks at least once a second, and SIGKILL does not wait */
+
 #define AT(field)                 offsetof(struct settings, field)
 #define TOPIC(topic, word, title) KAFKA_TOPIC_OPTION(AT(topics), topic, word, title)
 
@@ -88,6 +90,13 @@ const struct config_option settings_options[] = {
      .max = "1s",
      .help = "pause between transactions; without one the next meets the markers of the last, and waits "
              "20 ms"},
+    {.name = "journal_check",
+     .kind = CONFIG_DURATION,
+     .offset = AT(journal_check_ms),
+     .default_text = "1h",
+     .min = "1s",
+     .max = "24h",
+     .help = "how often the journal topic is looked at: one that is not compacted loses runs"},
     {.name = "kafka",
      .kind = CONFIG_TEXT_MAP,
      .offset = AT(kafka.properties),
@@ -310,6 +319,17 @@ static bool check_kafka(const struct settings *s, struct config_file *f, struct 
     return false;
 }
 
+/* A warning only: whose commands end by themselves at once may want a short grace. */
+static void check_grace(const struct settings *s, struct config_file *f, struct config_report *report)
+{
+    if (s->takeover_grace_ms >= s->session_timeout_ms + KILL_MS) return;
+    const char *name = config_has(f, "takeover_grace") ? "takeover_grace" : "session_timeout";
+    config_report_warn(report, config_name(f), config_line(f, name),
+                       "takeover_grace is %lld ms, less than session_timeout and the time to kill (%lld ms): a run may "
+                       "start again while a runner that was cut off still has its process",
+                       (long long)s->takeover_grace_ms, (long long)s->session_timeout_ms + KILL_MS);
+}
+
 struct settings *settings_load(const char *path, struct config_report *report)
 {
     struct config_file *f = config_open(path, report);
@@ -320,6 +340,7 @@ struct settings *settings_load(const char *path, struct config_report *report)
         good = load_agents(s, f, report) && good;
         config_reject_unknown(f, report);
         good = good && name_slot(s) && check_kafka(s, f, report);
+        if (good) check_grace(s, f, report);
     }
     config_close(f);
     if (good && report->problems == 0) return s;

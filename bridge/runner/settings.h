@@ -23,7 +23,7 @@ struct settings {
     struct kafka_settings kafka;
     char *group_id, *slot; /* the slot is never "" after loading */
     bool static_membership;
-    int64_t session_timeout_ms, takeover_grace_ms, limbo_max_ms, drain_ms, commit_pause_ms;
+    int64_t session_timeout_ms, takeover_grace_ms, limbo_max_ms, drain_ms, commit_pause_ms, journal_check_ms;
     int64_t concurrency, queue_max, body_memory_bytes;
     char *manage_listen;
     int log_level, log_format;

@@ -6,12 +6,13 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import time
 
+import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions
 
 from daemons import read_runs, recorder_agent, seconds, shell_agent
 from process import wait_until
-from topics import partitions_of
+from topics import CONFIGS, partitions_of
 
 
 def produce(bridge, count, agent="edge", first=0):
@@ -118,8 +119,8 @@ def test_a_journal_that_another_release_wrote_is_left_alone(bridge):
 
 
 def test_a_take_over_holds_no_more_than_body_memory(bridge):
-    """J12: what a runner had admitted when it was killed is far more than the next one may hold.  The bodies stay in the
-    journal until their turn comes; each run gets its own, whole and in order."""
+    """J12: what a runner had admitted when it was killed is far more than the next one may hold.  The bodies stay in
+    the journal until their turn comes; each run gets its own, whole and in order."""
     agents, each, size = 7, 12, 150_000
     go, order = bridge.workspace.file("go"), bridge.workspace.file("order")
     script = (f'text=$(cat); while [ ! -e {go} ]; do sleep 0.1; done; '
@@ -160,4 +161,55 @@ def test_a_take_over_holds_no_more_than_body_memory(bridge):
         assert mine == sorted(mine)
     assert runner.metric("drawbridge_runner_bodies_away") == 0
     print(f"{away:.0f} bodies left in the journal, {held:.0f} bytes held")
+    runner.stop()
+
+
+def set_journal_policy(bridge, policy):
+    values = {**CONFIGS["journal"], "cleanup.policy": policy}  # not incremental: what is not named becomes the default
+    resource = ConfigResource(ConfigResource.Type.TOPIC, bridge.names["journal"],
+                              set_config={name: str(value) for name, value in values.items()})
+    admin = AdminClient({"bootstrap.servers": bridge.bootstrap})
+    admin.alter_configs([resource])[resource].result()
+
+
+@pytest.mark.parametrize("policy", ["delete", "compact,delete"])
+def test_a_journal_that_is_not_compacted_any_more_is_told(bridge, policy):
+    """Failure matrix 30: found while running, said with what to do; no run waits for it; refused at the next start."""
+    def unsafe(expected):
+        return lambda: runner.metric("drawbridge_runner_journal_unsafe") == expected
+
+    runner = bridge.runner([recorder_agent("*", bridge.workspace.file("runs"))], {"journal_check": "1s"})
+    time.sleep(3)  # asked twice by now
+    assert unsafe(0)() and "journal" not in "".join(line for line in runner.log.splitlines() if "level=error" in line)
+    set_journal_policy(bridge, policy)
+    wait_until(unsafe(1), seconds(20), "the metric tells")
+    complaint = next(line for line in runner.log.splitlines() if "the journal is not safe" in line)
+    assert "level=error" in complaint and bridge.names["journal"] in complaint, complaint
+    assert f"policy={policy}" in complaint and "set cleanup.policy=compact" in complaint, complaint
+    produce(bridge, 20)
+    assert len(bridge.results(20, 30)) == 20 and runner.ready()
+
+    set_journal_policy(bridge, "compact")
+    wait_until(unsafe(0), seconds(20), "the metric tells that it is mended")
+    assert "level=info" in next(line for line in runner.log.splitlines() if "the journal is safe again" in line)
+    set_journal_policy(bridge, policy)
+    wait_until(unsafe(1), seconds(20), "the metric tells again")
+    runner.stop()
+    runner.start(ready=False)
+    assert exit_code(runner) == 1
+    assert f"topic '{bridge.names['journal']}' must have cleanup.policy=compact" in runner.log
+
+
+def test_a_journal_of_which_nothing_can_be_learned_is_as_it_was(own_kafka, make_bridge):
+    """An answer that does not come changes nothing, and the loop does not wait for it."""
+    bridge = make_bridge(own_kafka)
+    runner = bridge.runner([recorder_agent("*", bridge.workspace.file("runs"))], {"journal_check": "1s"})
+    set_journal_policy(bridge, "delete")
+    wait_until(lambda: runner.metric("drawbridge_runner_journal_unsafe") == 1, seconds(20), "the metric tells")
+    own_kafka.nodes[0].pause()
+    wait_until(lambda: "topic settings unknown" in runner.log, seconds(30), "no answer")
+    assert runner.metric("drawbridge_runner_journal_unsafe") == 1 and "the loop stood still" not in runner.log
+    own_kafka.nodes[0].resume()
+    set_journal_policy(bridge, "compact")
+    wait_until(lambda: runner.metric("drawbridge_runner_journal_unsafe") == 0, seconds(30), "mended")
     runner.stop()

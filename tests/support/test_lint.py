@@ -25,7 +25,7 @@ BANNED_ALLOWED = {("tests/support/recorder.c", "strtol")}
 FOREIGN = {
     r"microhttpd\.h": r"common/http_server[a-z_]*\.c|common/manage\.c",
     r"(librdkafka/)?rdkafka(_mock)?\.h": r"common/kafka[a-z_]*\.c|bridge/ingress/publish[a-z_]*\.c"
-                                         r"|bridge/runner/(consume|takeover|journal_reader)[a-z_]*\.c"
+                                         r"|bridge/runner/(consume|takeover|journal_reader|journal_policy)[a-z_]*\.c"
                                          r"|bridge/runner/(commit|query|transaction|drain)[a-z_]*\.c"
                                          r"|bridge/cli/dev[a-z_]*\.c",
     r"cjson/cJSON\.h": r"common/json[a-z_]*\.c",

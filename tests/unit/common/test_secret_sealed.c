@@ -16,6 +16,7 @@
 #define HEX_A    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define HEX_B    "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define BASE64_A "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define HEAD_A   "sealed:v1:91fc12d6:" /* what that key seals begins so */
 
 static const struct sealed_place home = {
     .agent_id = BYTES_LITERAL("triage"), .scheme = BYTES_LITERAL("github"), .name = BYTES_LITERAL("current")};
@@ -58,11 +59,9 @@ static void it_opens_where_it_belongs(void **state)
     (void)state;
     struct keyring *k = keys(HEX_A "\n");
     struct buffer text, again;
-    char id[KEYRING_ID_SIZE];
     seal(k, &home, "hunter2", &text);
     assert_true(sealed_is(buffer_view(&text)));
-    assert_true(sealed_key_id(buffer_view(&text), id));
-    assert_string_equal(id, keyring_current(k));
+    assert_memory_equal(text.data, HEAD_A, strlen(HEAD_A));
     assert_null(strstr(buffer_cstr(&text), "hunter2"));
     expect_opens(k, buffer_view(&text), "hunter2");
     seal(k, &home, "hunter2", &again);
@@ -77,8 +76,7 @@ static void a_text_made_elsewhere_opens(void **state)
 {
     (void)state;
     struct keyring *k = keys(BASE64_A);
-    assert_string_equal(keyring_current(k), "91fc12d6");
-    expect_opens(k, bytes_of("sealed:v1:91fc12d6:AAAAAAAAAAAAAAAAZsnbqtBesXw2kk3q+YUJHM0h1coDWIU="), "hunter2");
+    expect_opens(k, bytes_of(HEAD_A "AAAAAAAAAAAAAAAAZsnbqtBesXw2kk3q+YUJHM0h1coDWIU="), "hunter2");
     keyring_free(k);
 }
 
@@ -88,7 +86,7 @@ static void every_flipped_bit_is_refused(void **state)
     struct keyring *k = keys(HEX_A);
     struct buffer text, blob, altered;
     seal(k, &home, "hunter2", &text);
-    size_t head = strlen("sealed:v1:12345678:");
+    size_t head = strlen(HEAD_A);
     struct bytes encoded = {text.data + head, text.size - head};
     buffer_init(&blob, SEALED_TEXT_MAX);
     assert_true(text_unbase64(encoded, &blob));
@@ -144,15 +142,13 @@ static void old_keys_open_and_the_first_seals(void **state)
     struct buffer before, after;
     seal(old, &home, "hunter2", &before);
     seal(both, &home, "hunter3", &after);
-    assert_string_equal(keyring_current(both), keyring_current(new));
     expect_opens(both, buffer_view(&before), "hunter2");
     expect_opens(new, buffer_view(&after), "hunter3");
     assert_int_equal(refusal(new, &home, buffer_view(&before)), ERROR_NOT_FOUND);
     /* a key id of another key does not help */
     struct buffer forged;
     buffer_init(&forged, SEALED_TEXT_MAX);
-    buffer_format(&forged, "sealed:v1:%s:%s", keyring_current(new),
-                  buffer_cstr(&before) + strlen("sealed:v1:12345678:"));
+    buffer_format(&forged, "%.*s%s", (int)strlen(HEAD_A), buffer_cstr(&after), buffer_cstr(&before) + strlen(HEAD_A));
     assert_int_equal(refusal(both, &home, buffer_view(&forged)), ERROR_DENIED);
     buffer_close(&forged);
     buffer_close(&before);

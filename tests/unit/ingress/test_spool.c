@@ -29,7 +29,7 @@ struct subject {
 struct bench {
     rd_kafka_t *rk; /* carries the cluster */
     rd_kafka_mock_cluster_t *cluster;
-    struct config_pair property;
+    struct config_pair properties[2];
     struct kafka_settings kafka;
     struct metric_def defs[METRICS];
     struct metrics *metrics;
@@ -190,9 +190,12 @@ static int setup(void **state)
     b->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     b->cluster = rd_kafka_mock_cluster_new(b->rk, 1);
     rd_kafka_mock_topic_create(b->cluster, "events", 2, 1);
-    b->property.name = strdup("bootstrap_servers");
-    b->property.value = strdup(rd_kafka_mock_cluster_bootstraps(b->cluster));
-    b->kafka.properties = (struct config_map){.items = &b->property, .count = 1};
+    b->properties[0].name = strdup("bootstrap_servers");
+    b->properties[0].value = strdup(rd_kafka_mock_cluster_bootstraps(b->cluster));
+    /* What is sent together goes in one batch, so that a refusal can be injected into all of it. */
+    b->properties[1].name = strdup("linger_ms");
+    b->properties[1].value = strdup("20");
+    b->kafka.properties = (struct config_map){.items = b->properties, .count = 2};
     ingress_metric_defs(b->defs);
     b->metrics = metrics_new(b->defs, METRICS);
     start(b);
@@ -213,8 +216,10 @@ static int teardown(void **state)
     rd_kafka_mock_cluster_destroy(b->cluster);
     rd_kafka_destroy(b->rk);
     metrics_free(b->metrics);
-    free(b->property.name);
-    free(b->property.value);
+    for (int i = 0; i < 2; i++) {
+        free(b->properties[i].name);
+        free(b->properties[i].value);
+    }
     nftw(b->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     free(b);
     return 0;
@@ -387,7 +392,7 @@ static void a_fatal_producer_costs_nobody_an_answer(void **state)
 {
     struct bench *b = *state;
     rd_kafka_mock_broker_set_rtt(b->cluster, 1, 200);
-    /* Both requests that may be under way: a real broker takes no batch behind one that it refused, the mock would. */
+    /* In both partitions: a real broker takes no batch behind one that it refused, the mock would. */
     fail_produce(b, 2, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
     for (int n = 1; n <= 6; n++)
         send_one(b, n, 10000);

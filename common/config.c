@@ -29,8 +29,11 @@ void config_report_close(struct config_report *r)
     r->problems = 0;
 }
 
-static void write_sentence(struct config_report *r, const char *file, int line, const char *mark, const char *sentence)
+__attribute__((format(printf, 5, 0))) static void write_sentence(struct config_report *r, const char *file, int line,
+                                                                 const char *mark, const char *format, va_list args)
 {
+    char sentence[1024];
+    vsnprintf(sentence, sizeof sentence, format, args);
     /* A buffer that overflows loses everything; the first problems are worth more than the last. */
     if (buffer_view(&r->text).size + strlen(file) + strlen(sentence) + 32 > REPORT_MAX) return;
     if (line > 0)
@@ -41,23 +44,19 @@ static void write_sentence(struct config_report *r, const char *file, int line, 
 
 void config_report_add(struct config_report *r, const char *file, int line, const char *format, ...)
 {
-    char sentence[1024];
     va_list args;
-    va_start(args, format);
-    vsnprintf(sentence, sizeof sentence, format, args);
-    va_end(args);
     r->problems++;
-    write_sentence(r, file, line, "", sentence);
+    va_start(args, format);
+    write_sentence(r, file, line, "", format, args);
+    va_end(args);
 }
 
 void config_report_warn(struct config_report *r, const char *file, int line, const char *format, ...)
 {
-    char sentence[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(sentence, sizeof sentence, format, args);
+    write_sentence(r, file, line, "warning: ", format, args);
     va_end(args);
-    write_sentence(r, file, line, "warning: ", sentence);
 }
 
 static bool read_file(const char *path, struct buffer *out, struct error *error)

@@ -136,7 +136,8 @@ static bool may_send(const struct runner *r)
 
 void gather(struct runner *r)
 {
-    if (!may_send(r) || r->revoking || clock_monotonic_us() < r->next_batch_us) return;
+    int64_t now_us = clock_monotonic_us();
+    if (!may_send(r) || r->revoking || now_us < r->next_batch_us || starts_suffice(r, now_us)) return;
     bodies_look(r);
     struct batch *b = batch_new(++r->batches);
     bool fresh = !r->draining && !r->halted[0];

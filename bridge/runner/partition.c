@@ -115,11 +115,18 @@ struct run *partition_add_run(struct runner *r, struct partition *p, const struc
     return run;
 }
 
+/* Out of the schedule, and of the line of starts. */
+static void displace(struct runner *r, struct run *run)
+{
+    schedule_leave(&r->schedule, &run->turn);
+    starts_remove(r, run);
+}
+
 static void free_run(struct runner *r, struct run *run)
 {
     effects_orphan(run);
     bodies_forget(r, run);
-    schedule_leave(&r->schedule, &run->turn);
+    displace(r, run);
     r->event_bytes -= run->event_bytes;
     if (run->suspect) r->suspects--;
     agent_put(r, run->partition, run->agent);
@@ -163,10 +170,11 @@ void partition_remove_input(struct run *run)
 void partition_place_run(struct runner *r, struct run *run)
 {
     struct schedule *s = &r->schedule;
-    schedule_leave(s, &run->turn);
+    displace(r, run);
     if (!run->agent->settings || (run->refusal && run->entry.state == RUN_NEW)) return; /* to be refused */
     bool alive = run->process || run->ending || run->start_pending, away = run->body_at >= 0;
     if (away && run->entry.state != RUN_ADMITTED) bodies_ask(r, run); /* it holds its agent; the queue has time */
+    if (run->start_pending) starts_add(r, run);
     switch (run->entry.state) {
     case RUN_NEW:
     case RUN_ADMITTED:
@@ -188,7 +196,7 @@ void partition_rest(struct runner *r, struct partition *p)
 {
     size_t at = 0;
     for (struct id_slot *slot; (slot = id_table_next(&p->runs, &at));)
-        schedule_leave(&r->schedule, &((struct run *)slot->as.pointer)->turn);
+        displace(r, slot->as.pointer);
 }
 
 void partition_resume(struct runner *r, struct partition *p)
@@ -216,7 +224,7 @@ void partition_drop_arrivals(struct runner *r, struct partition *p)
 static void keep_run(struct runner *r, struct partition *p, struct run *run)
 {
     assert(run->body_at < 0); /* it was started, or is about to be */
-    schedule_leave(&r->schedule, &run->turn);
+    displace(r, run);
     run->is_input = false;
     run->is_previous = true;
     p->previous = memory_array(p->previous, p->previous_count + 1, sizeof(struct run *));

@@ -139,17 +139,18 @@ static void on_due(uv_timer_t *handle)
 }
 
 /* When the loop must wake by itself: the end of a pause, a retry, the end of a grace. */
-static void arm(struct runner *r)
+static void arm(struct runner *r, bool at_once)
 {
     int64_t now_us = clock_monotonic_us(), due_us = schedule_due(&r->schedule);
     if (r->in_flight || r->draining) due_us = INT64_MAX; /* the batch's end or the tick wakes us */
     if (due_us < r->next_batch_us) due_us = r->next_batch_us;
     if (!r->in_flight && r->next_batch_us > now_us && due_us > r->next_batch_us) due_us = r->next_batch_us;
+    if (at_once) due_us = 0;
     if (due_us == INT64_MAX) {
         uv_timer_stop(&r->edges->due);
         return;
     }
-    int64_t wait_ms = due_us > now_us ? (due_us - now_us + 999) / 1000 : 1;
+    int64_t wait_ms = at_once ? 0 : due_us > now_us ? (due_us - now_us + 999) / 1000 : 1;
     if (wait_ms <= TICK_MS) uv_timer_start(&r->edges->due, on_due, (uint64_t)wait_ms, 0);
 }
 
@@ -158,8 +159,9 @@ static void on_turn(uv_prepare_t *handle)
     struct runner *r = handle->data;
     consume_read(r);
     gather(r);
+    bool at_once = starts_step(r);
     drain_step(r);
-    arm(r);
+    arm(r, at_once);
 }
 
 static void on_kafka(uv_poll_t *handle, int status, int events)
@@ -328,6 +330,7 @@ void runner_close(struct runner *r)
     close_edges(r);
     observe_close(r);
     schedule_close(&r->schedule);
+    heap_close(&r->starts);
     journal_scratch_close(&r->scratch);
     buffer_close(&r->value);
     buffer_close(&r->text);

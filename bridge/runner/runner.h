@@ -5,9 +5,10 @@
  *   gather    what waits to be said to the journal:        ended attempts, turns, arrivals, barriers, expired ids
  *   propose   run_advance decides, its records go into the batch, the decision into a change
  *   commit    the transaction thread: one batch at a time, fenced by the assignment it was made under
- *   settle    committed: every change becomes memory, and only now effects start processes
+ *   settle    committed: every change becomes memory, and only now processes may start
  *             aborted: every change is forgotten, its input is still there and is decided anew (J8)
  *             unknown: every partition is taken over again from the journal; processes live on (J10)
+ *   starts    a few processes, then the loop looks again: the next batch is on its way while they start
  *   effects   process ended -> its run has an ending    -> gather
  *
  *   takeover  assigned: stable offset -> @owner barrier -> fold -> open          (J4, J5, J6)
@@ -63,6 +64,7 @@ struct run {
     bool has_state_key;      /* its newer state has a key of its own, to be tombstoned (J18) */
     bool handed_over;        /* the journal says running, its owner said it let go (J15) */
     bool start_pending;      /* committed as running, not yet started */
+    struct heap_item start;  /* among the runner's starts, while its partition is open */
 };
 
 static inline struct run *run_of_turn(struct turn *t)
@@ -166,6 +168,9 @@ struct runner {
     struct metrics *metrics;
     struct manage *manage;
     struct schedule schedule;
+    struct heap starts;                 /* runs with a start pending, by ticket: in the order of their commits */
+    int64_t start_ticket, started;      /* `started`: how many since the last batch was settled */
+    int64_t settled_us, transaction_us; /* monotonic: when that was; how long it took */
     struct journal_scratch scratch;
     struct buffer value, text; /* records under construction */
     struct buffer input;       /* what a command is to read */
@@ -252,7 +257,7 @@ struct run *partition_run(const struct partition *p, const struct run_id *id);
 struct run *partition_add_run(struct runner *r, struct partition *p, const struct run_id *id, struct record *event,
                               const struct run_entry *entry);
 void partition_remove_run(struct runner *r, struct run *run);
-/* Puts the run where its entry says that it is: queue, slot, due times. */
+/* Puts the run where its entry says that it is: queue, slot, due times, the line of starts. */
 void partition_place_run(struct runner *r, struct run *run);
 /* All of them out of the schedule, and in again. */
 void partition_rest(struct runner *r, struct partition *p);
@@ -330,6 +335,14 @@ void journal_policy_later(struct runner *r);
 void journal_policy_ask(struct runner *r);
 /* Takes the answer when there is one: an unsafe journal is logged and counted, and stops nothing. */
 void journal_policy_serve(struct runner *r);
+
+/* starts.c: committed starts, in a line. */
+void starts_add(struct runner *r, struct run *run);
+void starts_remove(struct runner *r, struct run *run);
+/* Starts the first few; true: there were any, and the loop is to look again before it sleeps. */
+bool starts_step(struct runner *r);
+/* The next batch can wait: there will be enough to start while it is on its way. */
+bool starts_suffice(const struct runner *r, int64_t now_us);
 
 /* effects.c: processes. */
 void effects_start(struct runner *r, struct run *run);

@@ -77,7 +77,6 @@ static void commit_run(struct runner *r, struct change *c)
     run->start_pending = (c->decision.effects & EFFECT_START) != 0;
     if (run->partition->state != PARTITION_OPEN || r->revoking) return;
     partition_place_run(r, run);
-    if (run->start_pending) effects_start(r, run);
 }
 
 static void commit_arrivals(struct runner *r, struct change *c)
@@ -305,7 +304,10 @@ void settle(struct runner *r, struct job *job)
 {
     r->in_flight = false;
     measure(r, job);
-    r->next_batch_us = clock_monotonic_us() + pause_after(r, job->outcome);
+    r->started = 0;
+    r->settled_us = clock_monotonic_us();
+    r->transaction_us = job->ended_us - job->began_us;
+    r->next_batch_us = r->settled_us + pause_after(r, job->outcome);
     if (job->outcome == COMMIT_REFUSED) blame(r, job->error.text);
     settle_changes(r, job->outcome == COMMIT_DONE);
     if (job->outcome == COMMIT_UNKNOWN) takeover_again(r);

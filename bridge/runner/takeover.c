@@ -130,11 +130,6 @@ static void open_partition(struct runner *r, struct partition *p)
     p->state = PARTITION_OPEN;
     p->drained = false;
     partition_resume(r, p);
-    size_t at = 0;
-    for (struct id_slot *slot; (slot = id_table_next(&p->runs, &at));) {
-        struct run *run = slot->as.pointer;
-        if (run->start_pending) effects_start(r, run);
-    }
     log_event(LOG_INFO, "partition open", log_int("partition", p->number), log_int("position", p->position),
               log_int("runs", (int64_t)p->runs.count), log_int("bodies_away", (int64_t)p->bodies_away),
               log_int("closed", (int64_t)p->closed.until.count));

@@ -184,6 +184,7 @@ void effects_start(struct runner *r, struct run *run)
     run->start_pending = false;
     if (run->process) breaks("a run was started while its process lives");
     if (run->entry.state != RUN_RUNNING) breaks("a process was started that the journal does not know");
+    if (run->partition->state != PARTITION_OPEN) breaks("a process was started in a partition that is not open");
     struct process *x = memory_new(sizeof *x);
     *x = (struct process){.runner = r, .run = run};
     run->process = x;

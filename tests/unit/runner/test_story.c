@@ -103,8 +103,13 @@ static void do_exit(int n)
 
 static void do_gather(int n)
 {
-    world.runners[n]->next_batch_us = 0; /* pauses are the clock's business, not this test's */
+    world.runners[n]->next_batch_us = world.runners[n]->settled_us = 0; /* pauses are not this test's business */
     gather(world.runners[n]);
+}
+
+static void do_starts(int n)
+{
+    starts_step(world.runners[n]);
 }
 
 /* Compaction: all but the newest of each key may go, and tombstones that stand before somebody's reading may not. */
@@ -252,7 +257,9 @@ static void death(int n)
     while (r->partition_count > 0)
         partition_drop(r, r->partitions[0]);
     if (r->event_bytes != 0) breaks("what is held in memory is counted wrongly (J12)");
+    if (r->starts.count > 0) breaks("a start stands in the line for nobody");
     schedule_close(&r->schedule);
+    heap_close(&r->starts);
     journal_scratch_close(&r->scratch);
     buffer_close(&r->value);
     buffer_close(&r->text);
@@ -339,8 +346,10 @@ static void step_of(int n)
         do_fold(n);
     else if (what < 60)
         do_exit(n);
-    else if (what < 80)
+    else if (what < 77)
         do_gather(n);
+    else if (what < 84)
+        do_starts(n);
     else if (what < 97)
         do_job(n);
     else
@@ -522,14 +531,23 @@ static void stories_end_well(void **state)
         tell(seed);
 }
 
-/* Everything but the end of a process. */
-static void go_on(int n, int turns)
+/* Everything but the start and the end of a process. */
+static void go_on_without_starts(int n, int turns)
 {
     for (int i = 0; i < turns && !world.broken; i++) {
         do_read(n);
         do_gather(n);
         do_job(n);
         do_fold(n);
+    }
+}
+
+/* Everything but the end of a process. */
+static void go_on(int n, int turns)
+{
+    for (int i = 0; i < turns && !world.broken; i++) {
+        go_on_without_starts(n, 1);
+        do_starts(n);
     }
 }
 
@@ -540,9 +558,7 @@ static void new_delivery(int agent)
     add_event(n);
 }
 
-/* J10: after an unknown outcome the journal is read again, and the child that runs goes on running, whether it ends
- * during that or after; the batch happened once or not at all. */
-static void a_child_outlives_an_unknown_outcome(int unknown, bool ends_meanwhile)
+static void one_runner_alone(void)
 {
     memset(&world, 0, sizeof world);
     memset(world.fold_at, -1, sizeof world.fold_at);
@@ -552,17 +568,30 @@ static void a_child_outlives_an_unknown_outcome(int unknown, bool ends_meanwhile
     birth(0);
     share_out();
     assign_all();
-    new_delivery(0);
-    go_on(0, 40);
-    struct runner *r = world.runners[0];
-    assert_int_equal(r->process_count, 1);
-    const struct process *child = r->processes[0];
+}
+
+/* A batch with a new delivery in it, whose answer is lost: it happened once or not at all. */
+static void an_unknown_outcome(int unknown)
+{
     new_delivery(0);
     do_read(0);
     world.unknown = unknown;
     do_gather(0);
     do_job(0);
     assert_int_equal(world.unknown, KNOWN);
+}
+
+/* J10: after an unknown outcome the journal is read again, and the child that runs goes on running, whether it ends
+ * during that or after. */
+static void a_child_outlives_an_unknown_outcome(int unknown, bool ends_meanwhile)
+{
+    one_runner_alone();
+    new_delivery(0);
+    go_on(0, 40);
+    struct runner *r = world.runners[0];
+    assert_int_equal(r->process_count, 1);
+    const struct process *child = r->processes[0];
+    an_unknown_outcome(unknown);
     assert_ptr_equal(r->processes[0], child);
     if (ends_meanwhile) {
         struct run *run = child->run;
@@ -577,9 +606,27 @@ static void a_child_outlives_an_unknown_outcome(int unknown, bool ends_meanwhile
     clean_up();
 }
 
+/* And a start that was committed before is still made, without the cost of an attempt. */
+static void a_start_outlives_an_unknown_outcome(int unknown)
+{
+    one_runner_alone();
+    new_delivery(0);
+    go_on_without_starts(0, 40);
+    assert_int_equal(world.runners[0]->starts.count, 1);
+    an_unknown_outcome(unknown);
+    assert_int_equal(world.runners[0]->starts.count, 0); /* not before the journal is read */
+    go_on_without_starts(0, 40);
+    assert_int_equal(world.runners[0]->starts.count, 1);
+    go_on_until_told();
+    assert_null(world.broken);
+    clean_up();
+}
+
 static void children_outlive_unknown_outcomes(void **state)
 {
     (void)state;
+    a_start_outlives_an_unknown_outcome(UNKNOWN_COMMITTED);
+    a_start_outlives_an_unknown_outcome(UNKNOWN_ABORTED);
     a_child_outlives_an_unknown_outcome(UNKNOWN_COMMITTED, false);
     a_child_outlives_an_unknown_outcome(UNKNOWN_COMMITTED, true);
     a_child_outlives_an_unknown_outcome(UNKNOWN_ABORTED, false);

@@ -85,6 +85,7 @@ static bool pipes_open(int pipes[PIPES][2], struct error *error)
 static bool launcher_find(char path[PATH_MAX], struct error *error)
 {
     char self[PATH_MAX];
+    *path = 0;
     const ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
     if (size < 0) return error_set_errno(error, errno, "read /proc/self/exe");
     self[size] = 0;
@@ -94,8 +95,21 @@ static bool launcher_find(char path[PATH_MAX], struct error *error)
         const int length = snprintf(path, PATH_MAX, "%s/%s", self, launcher_places[i]);
         if (length > 0 && length < PATH_MAX && access(path, X_OK) == 0) return true;
     }
+    *path = 0;
     return error_set(error, ERROR_NOT_FOUND, "launcher 'drawbridge-launch' not found in %s nor in %s/%s", self, self,
                      DRAWBRIDGE_LIBEXEC);
+}
+
+/* Looked up once: an upgrade puts a new one at the same place. */
+static const char *launcher_path(struct error *error)
+{
+    static char path[PATH_MAX];
+    return *path || launcher_find(path, error) ? path : NULL;
+}
+
+bool child_ready(struct error *error)
+{
+    return launcher_path(error) != NULL;
 }
 
 /* posix_spawn wants char * but writes through none of them. */
@@ -180,10 +194,10 @@ actions_destroy:
 bool child_start(struct child *s, const struct command_spec *spec, char *const *environment, struct error *error)
 {
     child_init(s);
-    char launcher[PATH_MAX];
+    const char *launcher = launcher_path(error);
     struct order order;
     int pipes[PIPES][2];
-    if (!launcher_find(launcher, error) || !pipes_open(pipes, error)) return false;
+    if (!launcher || !pipes_open(pipes, error)) return false;
     bool started = false;
     if (!order_write(&order, spec, error)) goto pipes_close;
     const int failure = launch(&s->pid, launcher, pipes, order.argv, environment);

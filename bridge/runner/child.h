@@ -19,6 +19,8 @@ struct child_end {
     int status; /* exit code, or the signal */
 };
 
+/* Finds the launcher.  False: no command can be started from this installation, and why. */
+bool child_ready(struct error *error);
 /* Nothing runs, nothing is open. */
 void child_init(struct child *s);
 /* Starts spec->argv with exactly this environment, clean signal mask, dispositions and descriptors.  Blocks until the

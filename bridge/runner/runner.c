@@ -1,6 +1,7 @@
 /* runner.c: the loop: its handles, its timers, what wakes it; start and stop.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "runner.h"
+#include "child.h"
 #include "clock.h"
 #include "daemon.h"
 #include "log.h"
@@ -270,7 +271,7 @@ struct runner *runner_open(const struct settings *settings, struct error *error)
     buffer_init(&r->value, VALUE_MAX);
     buffer_init(&r->text, VALUE_MAX);
     buffer_init(&r->input, VALUE_MAX);
-    if (open_edges(r, error) && observe_open(r, error) && consume_open(r, error) &&
+    if (child_ready(error) && open_edges(r, error) && observe_open(r, error) && consume_open(r, error) &&
         (r->journal = journal_reader_open(r, error)) && (r->policy = journal_policy_open(r)) &&
         (r->commit = commit_start(settings, r->consumer, wake_loop, r, error))) {
         start_edges(r);

@@ -4,12 +4,14 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import json
+import shutil
 import time
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions
 
+import daemons
 from daemons import read_runs, recorder_agent, seconds, shell_agent
 from process import wait_until
 from topics import CONFIGS, partitions_of
@@ -85,6 +87,16 @@ def test_the_journals_position_beats_the_groups_offset(bridge):
     assert len(bridge.read("results")) == 35
     assert "group offset is not the journal's" in runner.log
     runner.stop()
+
+
+def test_a_runner_without_its_launcher_takes_nothing(bridge, monkeypatch, tmp_path):
+    """It could run no command: found out before anything is taken from Kafka, not by a result that says so."""
+    shutil.copy(daemons.program("drawbridge-runner"), tmp_path)
+    monkeypatch.setattr(daemons, "BIN", str(tmp_path))
+    runner = bridge.runner([recorder_agent("*", bridge.workspace.file("runs"))], start=False)
+    runner.start(ready=False)
+    assert exit_code(runner) == 2
+    assert f"launcher 'drawbridge-launch' not found in {tmp_path}" in runner.log
 
 
 def test_unequal_topics_are_refused_at_start(bridge):

@@ -207,7 +207,8 @@ def main():
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"), help="a release build")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm-up", type=int, default=4, help="rounds before those that count: a new broker is slow")
-    parser.add_argument("--events", type=int, default=5000, help="of the measure of runs per second")
+    parser.add_argument("--events", type=int, default=10000,
+                        help="of the measure of runs per second: some seconds, as new topics are slow at first")
     parser.add_argument("--agents", type=int, default=200)
     parser.add_argument("--concurrency", type=int, default=128, help="processes at once, the bare loop's as well")
     parser.add_argument("--rate", type=int, default=50, help="events/s of the measure of delay")

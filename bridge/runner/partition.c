@@ -177,10 +177,7 @@ void partition_place_run(struct runner *r, struct run *run)
     if (run->start_pending) starts_add(r, run);
     switch (run->entry.state) {
     case RUN_NEW:
-    case RUN_ADMITTED:
-        run->turn.blocked = run->entry.state == RUN_NEW || away;
-        schedule_wait(s, &run->turn);
-        break;
+    case RUN_ADMITTED: schedule_wait(s, &run->turn, run->entry.state == RUN_NEW || away); break;
     case RUN_RUNNING:
         if (alive)
             schedule_hold(s, &run->turn);

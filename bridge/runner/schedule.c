@@ -55,9 +55,10 @@ static void refresh(struct schedule *s, struct lane *l)
         push(&s->ready, &l->ready, s->ticket++);
 }
 
-void schedule_wait(struct schedule *s, struct turn *t)
+void schedule_wait(struct schedule *s, struct turn *t, bool blocked)
 {
     assert(t->place == TURN_NOWHERE);
+    t->blocked = blocked;
     push(&t->lane->waiting, &t->item, t->order);
     t->place = TURN_WAITING;
     refresh(s, t->lane);
@@ -97,12 +98,6 @@ void schedule_park(struct schedule *s, struct turn *t, int64_t due)
     push(&s->parked, &t->item, due);
     t->place = TURN_PARKED;
     refresh(s, t->lane);
-}
-
-void schedule_block(struct schedule *s, struct turn *t, bool blocked)
-{
-    t->blocked = blocked;
-    if (t->lane) refresh(s, t->lane);
 }
 
 static void take(struct schedule *s, struct turn *t)

@@ -23,7 +23,7 @@ struct turn {
     struct lane *lane;
     int64_t order; /* of arrival within the lane: smaller is earlier */
     enum turn_place place;
-    bool blocked; /* schedule_next must not hand it out: it is not admitted yet */
+    bool blocked; /* while it waits: schedule_next must not hand it out */
 };
 
 struct schedule { /* zeroed but for cap */
@@ -37,8 +37,8 @@ void schedule_close(struct schedule *s);
 bool lane_idle(const struct lane *l);
 void lane_close(struct schedule *s, struct lane *l);
 
-/* From nowhere into the lane's queue. */
-void schedule_wait(struct schedule *s, struct turn *t);
+/* From nowhere into the lane's queue.  Blocked: it holds its place there, but is not to be handed out yet. */
+void schedule_wait(struct schedule *s, struct turn *t, bool blocked);
 /* From nowhere to taken, without asking the caps: it runs already. */
 void schedule_hold(struct schedule *s, struct turn *t);
 /* From nowhere or taken to parked until `due` (in the caller's clock). */
@@ -47,8 +47,6 @@ void schedule_park(struct schedule *s, struct turn *t, int64_t due);
 void schedule_leave(struct schedule *s, struct turn *t);
 /* The first of its queue, or NULL. */
 struct turn *lane_first(const struct lane *l);
-/* Sets or clears `blocked`. */
-void schedule_block(struct schedule *s, struct turn *t, bool blocked);
 
 /* Takes the next one whose turn it is, what is due first; NULL if there is none or no slot is free. */
 struct turn *schedule_next(struct schedule *s, int64_t now);

@@ -90,6 +90,13 @@ static void take_one(struct turn *t)
     assert_int_equal(schedule_take(&s, t), may);
 }
 
+static void unblock(struct turn *t)
+{
+    if (t->place != TURN_WAITING || !t->blocked) return;
+    schedule_leave(&s, t);
+    schedule_wait(&s, t, false);
+}
+
 static void act(int64_t now)
 {
     int n = (int)chance(TURNS);
@@ -97,8 +104,7 @@ static void act(int64_t now)
     switch (chance(6)) {
     case 0:
         if (t->place != TURN_NOWHERE) break;
-        schedule_block(&s, t, chance(4) == 0);
-        schedule_wait(&s, t);
+        schedule_wait(&s, t, chance(4) == 0);
         break;
     case 1: next(now); break;
     case 2:
@@ -110,7 +116,7 @@ static void act(int64_t now)
         schedule_park(&s, t, due[n]);
         break;
     case 4: schedule_leave(&s, t); break;
-    case 5: schedule_block(&s, t, false); break;
+    case 5: unblock(t); break;
     }
 }
 
@@ -131,7 +137,7 @@ static void any_schedule_keeps_order_and_caps(void **state)
             check_counts();
         }
         for (int i = 0; i < TURNS; i++)
-            schedule_block(&s, &turns[i], false);
+            unblock(&turns[i]);
         while (schedule_next(&s, INT64_MAX - 1) || s.taken > 0) /* everybody ends: nobody may be forgotten */
             for (int i = 0; i < TURNS; i++)
                 if (turns[i].place == TURN_TAKEN) schedule_leave(&s, &turns[i]);
@@ -149,8 +155,8 @@ static void a_retrying_head_holds_its_lane(void **state)
     struct schedule one = {.cap = 10};
     struct lane lane = {.cap = 1};
     struct turn a = {.lane = &lane, .order = 1}, b = {.lane = &lane, .order = 2};
-    schedule_wait(&one, &b);
-    schedule_wait(&one, &a);
+    schedule_wait(&one, &b, false);
+    schedule_wait(&one, &a, false);
     assert_ptr_equal(schedule_next(&one, 0), &a);
     schedule_park(&one, &a, 100);
     assert_null(schedule_next(&one, 99));
@@ -173,7 +179,7 @@ static void lanes_take_turns(void **state)
     memset(t, 0, sizeof t);
     for (int i = 0; i < 8; i++) {
         t[i] = (struct turn){.lane = &two[i / 4], .order = i};
-        schedule_wait(&one, &t[i]);
+        schedule_wait(&one, &t[i], false);
     }
     int served[2] = {0};
     for (int i = 0; i < 4; i++) {

@@ -33,7 +33,8 @@ struct cli_command {
     size_t option_count;
     size_t settings_size; /* of the struct that the options fill */
     size_t operands_max;
-    bool connects; /* takes the connection options of connect.c too */
+    bool connects;      /* takes the connection options of connect.c too */
+    bool takes_request; /* takes those of request.c too */
     enum cli_exit (*run)(struct cli *cli, void *settings);
 };
 extern const struct cli_command dev_command, send_command, results_command, replay_command, topics_command,
@@ -105,9 +106,18 @@ void connect_close(struct cli_kafka *kafka);
 /* The bootstrap servers as configured, or "". */
 const char *connect_brokers(const struct cli_kafka *kafka);
 
+/* What a request is besides its body; the options of request.c. */
+struct cli_request {
+    const char *scheme, *url, *method, *now, *schemes;
+    struct cli_list headers;
+};
+extern const struct cli_option request_options[];
+extern const size_t request_option_count;
+
 struct cli {
     const struct cli_command *command;
     struct cli_connection connection;
+    struct cli_request request;
     char **operands;
     size_t operand_count;
 };
@@ -190,6 +200,8 @@ bool headers_add_line(struct cli_headers *h, struct bytes line, struct error *er
 size_t headers_find(void *ctx, const char *name, struct bytes *value);
 /* The request as a scheme sees it; views of everything.  `url` may be NULL. */
 struct scheme_request request_make(struct cli_headers *h, const char *method, const char *url);
+/* The headers and the moment that the options give, or now. */
+bool request_read(const struct cli_request *request, struct cli_headers *headers, int64_t *now_ms, struct error *error);
 /* Appends a file, or stdin for NULL and "-". */
 bool body_read(const char *path, struct buffer *out, struct error *error);
 /* The built-in schemes and, if `path` is given, those of a file.  NULL with all problems told in `error`. */

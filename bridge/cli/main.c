@@ -52,6 +52,10 @@ static void print_command_help(FILE *out, const struct cli_command *c)
         fputs("\nConnection:\n", out);
         options_print(out, connect_options, connect_option_count);
     }
+    if (c->takes_request) {
+        fputs("\nThe request:\n", out);
+        options_print(out, request_options, request_option_count);
+    }
     fprintf(out, "\nExamples:\n%s\n", c->examples);
     print_exits(out);
 }
@@ -69,11 +73,16 @@ static enum cli_exit command_run(const struct cli_command *command, int argc, ch
     struct cli cli = {.command = command};
     void *settings = calloc(1, command->settings_size);
     if (settings == NULL) return CLI_FAILURE;
-    const struct cli_option_set sets[] = {{command->options, command->option_count, settings},
-                                          {connect_options, connect_option_count, &cli.connection}};
+    size_t set_count = 0;
+    struct cli_option_set sets[3];
+    sets[set_count++] = (struct cli_option_set){command->options, command->option_count, settings};
+    if (command->connects)
+        sets[set_count++] = (struct cli_option_set){connect_options, connect_option_count, &cli.connection};
+    if (command->takes_request)
+        sets[set_count++] = (struct cli_option_set){request_options, request_option_count, &cli.request};
     int first = 0;
     enum cli_exit code = CLI_OK;
-    switch (options_parse(sets, command->connects ? 2 : 1, clock_wall_us(), argc, argv, &first, &error)) {
+    switch (options_parse(sets, set_count, clock_wall_us(), argc, argv, &first, &error)) {
     case CLI_PARSED_HELP: print_command_help(stdout, command); goto settings;
     case CLI_PARSED_WRONG:
         talk("%s; see drawbridge %s --help", error.text, command->name);

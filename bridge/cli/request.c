@@ -1,12 +1,52 @@
 /* request.c: a request as the command line or a vector gives it; bodies and schemes from files.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
+#include "clock.h"
 #include "config.h"
 #include "template.h"
 #include "text.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <unistd.h>
+
+#define FIELD(f) .offset = offsetof(struct cli_request, f)
+const struct cli_option request_options[] = {
+    {.name = "scheme",
+     .kind = CLI_TEXT,
+     FIELD(scheme),
+     .argument = "NAME",
+     .help = "how the sender signs: a name from providers.cfg"},
+    {.name = "schemes",
+     .kind = CLI_TEXT,
+     FIELD(schemes),
+     .argument = "FILE",
+     .help = "further schemes, as in the ingress's triggers.schemes"},
+    {.name = "header",
+     .letter = 'H',
+     .kind = CLI_LIST,
+     FIELD(headers),
+     .argument = "'NAME: VALUE'",
+     .help = "a header of the request; may be given several times"},
+    {.name = "url",
+     .letter = 'u',
+     .kind = CLI_TEXT,
+     FIELD(url),
+     .argument = "URL",
+     .help = "the public URL with the query, where the scheme signs it"},
+    {.name = "method",
+     .kind = CLI_TEXT,
+     FIELD(method),
+     .argument = "METHOD",
+     .default_text = "POST",
+     .help = "of the request"},
+    {.name = "now",
+     .kind = CLI_TEXT,
+     FIELD(now),
+     .argument = "SECONDS",
+     .help = "as of this Unix time; now, if not given"},
+};
+const size_t request_option_count = sizeof request_options / sizeof request_options[0];
 
 bool headers_add(struct cli_headers *h, struct bytes name, struct bytes value)
 {
@@ -54,6 +94,18 @@ struct scheme_request request_make(struct cli_headers *h, const char *method, co
                                    .method = bytes_of(method),
                                    .url = {(const uint8_t *)at, path},
                                    .query = {(const uint8_t *)at + path, all - path}};
+}
+
+bool request_read(const struct cli_request *request, struct cli_headers *headers, int64_t *now_ms, struct error *error)
+{
+    int64_t now_s = 0;
+    for (size_t i = 0; i < request->headers.count; i++)
+        if (!headers_add_line(headers, bytes_of(request->headers.items[i]), error))
+            return error_context(error, "--header");
+    if (request->now != NULL && !text_parse_int64(bytes_of(request->now), 0, INT64_MAX / 1000000, &now_s))
+        return error_set(error, ERROR_INVALID, "--now takes Unix seconds");
+    *now_ms = request->now != NULL ? now_s * 1000 : clock_wall_us() / 1000;
+    return true;
 }
 
 bool body_read(const char *path, struct buffer *out, struct error *error)

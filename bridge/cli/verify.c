@@ -1,56 +1,21 @@
 /* verify.c: `drawbridge verify`: a request's verdict, offline, by the ingress's own code.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
-#include "clock.h"
-#include "text.h"
 #include <stddef.h>
 
 struct verify_settings {
-    const char *scheme, *url, *method, *now, *vectors, *schemes;
-    struct cli_list secrets, headers;
+    const char *vectors;
+    struct cli_list secrets;
 };
 
 #define FIELD(f) .offset = offsetof(struct verify_settings, f)
 static const struct cli_option options[] = {
-    {.name = "scheme",
-     .kind = CLI_TEXT,
-     FIELD(scheme),
-     .argument = "NAME",
-     .help = "how the sender signs: a name from providers.cfg"},
     {.name = "secret",
      .letter = 's',
      .kind = CLI_LIST,
      FIELD(secrets),
      .argument = "env:NAME|file:PATH",
      .help = "the trigger's secret, or the sender's public key; may be given several times"},
-    {.name = "header",
-     .letter = 'H',
-     .kind = CLI_LIST,
-     FIELD(headers),
-     .argument = "'NAME: VALUE'",
-     .help = "a header of the request; may be given several times"},
-    {.name = "url",
-     .letter = 'u',
-     .kind = CLI_TEXT,
-     FIELD(url),
-     .argument = "URL",
-     .help = "the public URL with the query, where the scheme signs it"},
-    {.name = "method",
-     .kind = CLI_TEXT,
-     FIELD(method),
-     .argument = "METHOD",
-     .default_text = "POST",
-     .help = "of the request"},
-    {.name = "now",
-     .kind = CLI_TEXT,
-     FIELD(now),
-     .argument = "SECONDS",
-     .help = "judge ages as of this Unix time; now, if not given"},
-    {.name = "schemes",
-     .kind = CLI_TEXT,
-     FIELD(schemes),
-     .argument = "FILE",
-     .help = "further schemes, as in the ingress's triggers.schemes"},
     {.name = "vectors",
      .kind = CLI_TEXT,
      FIELD(vectors),
@@ -70,15 +35,16 @@ static bool load_secrets(const struct cli_list *references, struct verifier_secr
     return true;
 }
 
-static struct verifier *make_verifier(const struct verify_settings *s, const struct scheme_set *schemes,
-                                      struct error *error)
+static struct verifier *make_verifier(const struct verify_settings *s, const struct cli_request *request,
+                                      const struct scheme_set *schemes, struct error *error)
 {
     struct verifier_secret secrets[VERIFIER_SECRETS_MAX] = {0};
-    const struct scheme *scheme = s->scheme != NULL ? scheme_find(schemes, s->scheme) : NULL;
-    if (scheme == NULL)
-        error_set(error, ERROR_INVALID, s->scheme ? "there is no scheme '%s'" : "--scheme is needed%s",
-                  s->scheme ? s->scheme : "");
-    else if (scheme_signs_url(scheme) && s->url == NULL)
+    const struct scheme *scheme = request->scheme != NULL ? scheme_find(schemes, request->scheme) : NULL;
+    if (request->scheme == NULL)
+        error_set(error, ERROR_INVALID, "--scheme is needed");
+    else if (scheme == NULL)
+        error_set(error, ERROR_INVALID, "there is no scheme '%s'", request->scheme);
+    else if (scheme_signs_url(scheme) && request->url == NULL)
         error_set(error, ERROR_INVALID, "--url is needed: this scheme signs it");
     else if (load_secrets(&s->secrets, secrets, error))
         return verifier_new(scheme, secrets, s->secrets.count, error);
@@ -129,29 +95,18 @@ static enum cli_exit judge(const struct verifier *v, const struct scheme_request
     return reason == SCHEME_OK ? CLI_OK : reason == SCHEME_UNABLE ? CLI_FAILURE : CLI_NO;
 }
 
-static bool read_request(const struct verify_settings *s, struct cli_headers *headers, int64_t *now_ms,
-                         struct error *error)
-{
-    int64_t now_s = 0;
-    for (size_t i = 0; i < s->headers.count; i++)
-        if (!headers_add_line(headers, bytes_of(s->headers.items[i]), error)) return error_context(error, "--header");
-    if (s->now != NULL && !text_parse_int64(bytes_of(s->now), 0, INT64_MAX / 1000, &now_s))
-        return error_set(error, ERROR_INVALID, "--now takes Unix seconds");
-    *now_ms = s->now != NULL ? now_s * 1000 : clock_wall_us() / 1000;
-    return true;
-}
-
-static enum cli_exit verify_one(const struct verify_settings *s, const struct scheme_set *schemes)
+static enum cli_exit verify_one(const struct verify_settings *s, const struct cli_request *given,
+                                const struct scheme_set *schemes)
 {
     struct error error = {0};
     struct cli_headers headers = {.count = 0};
     struct buffer body;
     int64_t now_ms = 0;
-    struct verifier *v = make_verifier(s, schemes, &error);
+    struct verifier *v = make_verifier(s, given, schemes, &error);
     buffer_init(&body, CLI_BODY_MAX);
     enum cli_exit code = CLI_USAGE;
-    if (v != NULL && read_request(s, &headers, &now_ms, &error) && body_read(NULL, &body, &error)) {
-        const struct scheme_request request = request_make(&headers, s->method, s->url);
+    if (v != NULL && request_read(given, &headers, &now_ms, &error) && body_read(NULL, &body, &error)) {
+        const struct scheme_request request = request_make(&headers, given->method, given->url);
         code = judge(v, &request, buffer_view(&body), now_ms);
     } else {
         talk("%s", error.text);
@@ -163,15 +118,15 @@ static enum cli_exit verify_one(const struct verify_settings *s, const struct sc
 
 static enum cli_exit verify_run(struct cli *cli, void *settings)
 {
-    (void)cli;
     const struct verify_settings *s = settings;
     struct error error = {0};
-    struct scheme_set *schemes = schemes_open(s->schemes, &error);
+    struct scheme_set *schemes = schemes_open(cli->request.schemes, &error);
     if (schemes == NULL) {
         talk("%s", error.text);
         return CLI_USAGE;
     }
-    const enum cli_exit code = s->vectors != NULL ? vectors_run(schemes, s->vectors) : verify_one(s, schemes);
+    const enum cli_exit code =
+        s->vectors != NULL ? vectors_run(schemes, s->vectors) : verify_one(s, &cli->request, schemes);
     scheme_set_free(schemes);
     return code;
 }
@@ -192,5 +147,6 @@ const struct cli_command verify_command = {
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .settings_size = sizeof(struct verify_settings),
+    .takes_request = true,
     .run = verify_run,
 };

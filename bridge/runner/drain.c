@@ -16,7 +16,7 @@ void drain_begin(struct runner *r)
     r->draining = true;
     r->drain_until_us = clock_monotonic_us() + r->settings->drain_ms * 1000;
     log_event(LOG_INFO, "draining", log_int("processes", (int64_t)r->process_count),
-              log_int("drain_ms", r->settings->drain_ms));
+              log_int("not_started", (int64_t)r->starts.count), log_int("drain_ms", r->settings->drain_ms));
     runner_wake(r);
 }
 

@@ -633,9 +633,34 @@ static void children_outlive_unknown_outcomes(void **state)
     a_child_outlives_an_unknown_outcome(UNKNOWN_ABORTED, true);
 }
 
+/* J7: what a runner that drains has not started yet it hands over, and it costs no attempt. */
+static void a_start_that_waits_is_handed_over(void **state)
+{
+    (void)state;
+    one_runner_alone();
+    new_delivery(0);
+    go_on_without_starts(0, 40);
+    struct runner *r = world.runners[0];
+    r->draining = true;
+    do_starts(0);
+    assert_int_equal(r->process_count, 0);
+    assert_int_equal(r->starts.count, 1);
+    revoke_all_of(0);
+    assert_int_equal(r->starts.count, 0);
+    death(0);
+    birth(0);
+    world.generation++;
+    share_out();
+    assign_all();
+    go_on_until_told();
+    assert_null(world.broken);
+    clean_up();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(children_outlive_unknown_outcomes),
+                                       cmocka_unit_test(a_start_that_waits_is_handed_over),
                                        cmocka_unit_test(stories_end_well)};
     static const struct metric_def row = {"none", NULL, METRIC_COUNTER, "none"};
     static struct metric_def rows[METRIC_COUNT];

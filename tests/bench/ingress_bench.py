@@ -271,7 +271,8 @@ def profile(subject, options):
 
 def play_round(subjects, options, figures):
     for title, load in loads(options):
-        for subject in random.sample(subjects, len(subjects)):  # what one leaves to the next shall not fall on one alone
+        # In any order: what one leaves to the next shall not fall on the same one each time.
+        for subject in random.sample(subjects, len(subjects)):
             result = subject.measure(lambda: load(subject))
             print(row(title, subject.name, result), flush=True)
             check(title, subject.name, result, max(options.connections))

@@ -57,14 +57,22 @@ enum kafka_produced kafka_produce(struct rd_kafka_s *rk, const char *topic, int 
     return refused(code, topic, partition, error);
 }
 
-bool kafka_message_init(struct kafka_message *m, const struct record *r)
+static bool block_reserve(struct kafka_message *m, size_t size)
 {
-    assert(r->value.data);
-    size_t size = r->value.size + r->key.size;
-    *m = (struct kafka_message){.block = malloc(size > 0 ? size : 1), .value_size = r->value.size};
-    if (!m->block) return false;
+    if (m->block && m->block_size >= size) return true;
+    free(m->block);
+    m->block = malloc(size > 0 ? size : 1);
+    m->block_size = m->block ? size : 0;
+    return m->block != NULL;
+}
+
+bool kafka_message_set(struct kafka_message *m, const struct record *r)
+{
+    assert(r->value.data && !m->headers);
+    if (!block_reserve(m, r->value.size + r->key.size)) return false;
     memcpy(m->block, r->value.data, r->value.size);
     if (r->key.size > 0) memcpy(m->block + r->value.size, r->key.data, r->key.size);
+    m->value_size = r->value.size;
     m->key_size = r->key.size;
     m->headers = headers_of(r);
     return true;
@@ -74,16 +82,13 @@ enum kafka_produced kafka_message_produce(struct rd_kafka_s *rk, const char *top
                                           void *opaque, struct error *error)
 {
     rd_kafka_resp_err_t code =
-        rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_FREE),
+        rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(0),
                           RD_KAFKA_V_KEY((void *)(m->block + m->value_size), m->key_size),
                           RD_KAFKA_V_VALUE((void *)m->block, m->value_size), RD_KAFKA_V_HEADERS(m->headers),
                           RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        *m = (struct kafka_message){0}; /* the block and the headers are librdkafka's now */
-        return KAFKA_PRODUCED;
-    }
-    kafka_message_close(m);
-    return refused(code, topic, RD_KAFKA_PARTITION_UA, error);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) rd_kafka_headers_destroy(m->headers);
+    m->headers = NULL; /* else they are librdkafka's now */
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? KAFKA_PRODUCED : refused(code, topic, RD_KAFKA_PARTITION_UA, error);
 }
 
 void kafka_message_close(struct kafka_message *m)

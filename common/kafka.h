@@ -54,17 +54,18 @@ enum kafka_produced kafka_produce(struct rd_kafka_s *rk, const char *topic, int 
 /* The same in two steps: a copy of the record now, the produce later.  For whoever makes many records in one turn: the
  * first produce wakes the broker's thread, which then competes with the making of the others and sends small batches.
  * The record must have a value. */
-struct kafka_message {
-    struct rd_kafka_headers_s *headers;
-    uint8_t *block; /* the value, then the key */
-    size_t value_size, key_size;
+struct kafka_message {                  /* zeroed before its first record */
+    struct rd_kafka_headers_s *headers; /* NULL once it is produced */
+    uint8_t *block;                     /* the value, then the key; the same one for record after record */
+    size_t block_size, value_size, key_size;
 };
 /* False without memory. */
-bool kafka_message_init(struct kafka_message *m, const struct record *r);
-/* Takes the message in any case. */
+bool kafka_message_set(struct kafka_message *m, const struct record *r);
+/* librdkafka reads the value where it stands: until the delivery report, or the end of the producer, the message must
+ * be left alone.  Only if it is not KAFKA_PRODUCED there is no report to wait for. */
 enum kafka_produced kafka_message_produce(struct rd_kafka_s *rk, const char *topic, struct kafka_message *m,
                                           void *opaque, struct error *error);
-/* For a message that was never produced.  Legal twice. */
+/* Legal twice. */
 void kafka_message_close(struct kafka_message *m);
 
 /* A consumed message as a record that views it; headers[] has room for RECORD_HEADERS_MAX, further ones are dropped and

@@ -28,6 +28,8 @@ enum {
     PURGE_MS = 1000, /* for the reports of purged records */
     TURNS_MAX = 16,  /* polls in one run */
     TICKETS_KEPT_MAX = 4096,
+    BLOCKS_KEPT_MAX = 1024, /* of those tickets, with the memory of a record */
+    BLOCK_KEPT_MAX = 4096,  /* bytes */
 };
 
 struct ticket {
@@ -70,13 +72,14 @@ static struct ticket *ticket_take(struct publisher *p)
         p->pool = t->next;
         p->pooled--;
     } else {
-        t = malloc(sizeof *t);
+        t = calloc(1, sizeof *t);
     }
     return t;
 }
 
 static void ticket_put(struct publisher *p, struct ticket *t)
 {
+    if (p->pooled >= BLOCKS_KEPT_MAX || t->message.block_size > BLOCK_KEPT_MAX) kafka_message_close(&t->message);
     if (p->pooled >= TICKETS_KEPT_MAX) {
         free(t);
         return;
@@ -357,8 +360,9 @@ enum publish_start publisher_send(struct publisher *p, const struct record *reco
     if (p->queue_bytes + size > p->settings.queue_max / 5 * 4) return PUBLISH_QUEUE_FULL;
     struct ticket *t = ticket_take(p);
     if (!t) return PUBLISH_QUEUE_FULL;
-    *t = (struct ticket){.publisher = p, .subject = subject, .deadline_ms = deadline_ms, .size = size};
-    if (!kafka_message_init(&t->message, record)) {
+    *t = (struct ticket){
+        .publisher = p, .message = t->message, .subject = subject, .deadline_ms = deadline_ms, .size = size};
+    if (!kafka_message_set(&t->message, record)) {
         ticket_put(p, t);
         return PUBLISH_QUEUE_FULL;
     }
@@ -435,6 +439,7 @@ void publisher_free(struct publisher *p)
     while (p->pool) {
         struct ticket *t = p->pool;
         p->pool = t->next;
+        kafka_message_close(&t->message);
         free(t);
     }
     close(p->event_fd);

@@ -61,8 +61,9 @@ static void wait_ready(struct bench *b, bool ready)
 
 static enum publish_start send_bytes(struct bench *b, size_t subject, size_t size, int64_t deadline_ms)
 {
-    uint8_t *value = calloc(1, size + 1);
+    uint8_t *value = malloc(size + 1);
     assert_non_null(value);
+    memset(value, 'a' + (int)(subject % 26), size + 1);
     const struct record_header headers[] = {{bytes_of("ce_id"), bytes_of("1")}};
     const struct record record = {
         .key = bytes_of("agent"), .value = {value, size}, .headers = headers, .header_count = 1};
@@ -221,6 +222,52 @@ static void who_was_never_produced_is_answered(void **state)
     }
 }
 
+/* Each value in the topic is the one that was sent: `size` times its subject's letter. */
+static void check_topic(const struct bench *b, const size_t *sizes, size_t count)
+{
+    char text[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(b->cluster), text, sizeof text);
+    rd_kafka_conf_set(conf, "group.id", "check", text, sizeof text);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "events", b->subjects[0].report.partition)->offset = 0;
+    rd_kafka_poll_set_consumer(rk);
+    assert_int_equal(rd_kafka_assign(rk, list), RD_KAFKA_RESP_ERR_NO_ERROR);
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, WAIT_MS);
+        assert_non_null(m);
+        assert_int_equal(m->err, RD_KAFKA_RESP_ERR_NO_ERROR);
+        assert_int_equal(m->len, sizes[i]);
+        assert_memory_equal(m->key, "agent", 5);
+        for (size_t k = 0; k < m->len; k++)
+            assert_int_equal(((const char *)m->payload)[k], 'a' + (int)(i % 26));
+        rd_kafka_message_destroy(m);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+}
+
+/* Records lie in memory that is used again, but not before its report: small ones, large ones, larger and smaller than
+ * what lay there before. */
+static void values_arrive_as_they_were_sent(void **state)
+{
+    static const size_t sizes[] = {10, 3000, 20000, 1, 500, 9, 3001, 60000, 2, 700, 3000, 10, 1, 20000, 5, 5000};
+    enum { RECORDS = sizeof sizes / sizeof sizes[0], AT_ONCE = 4 };
+    struct bench *b = *state;
+    wait_ready(b, true);
+    rd_kafka_mock_broker_set_rtt(b->cluster, 1, 50);
+    for (size_t i = 0; i < RECORDS; i++) {
+        assert_int_equal(send_bytes(b, i, sizes[i], 10000), PUBLISH_STARTED);
+        publisher_flush(b->publisher);
+        if (i % AT_ONCE == AT_ONCE - 1) wait_answer(b, i - 2, PUBLISH_ACKNOWLEDGED); /* the next join those that wait */
+    }
+    wait_nothing_outstanding(b);
+    rd_kafka_mock_broker_set_rtt(b->cluster, 1, 0);
+    check_topic(b, sizes, RECORDS);
+}
+
 static void a_late_report_touches_nothing(void **state)
 {
     struct bench *b = *state;
@@ -364,6 +411,7 @@ int main(void)
         TEST(a_refused_record_is_told),
         TEST(a_record_over_the_clients_limit_is_told),
         TEST(who_was_never_produced_is_answered),
+        TEST(values_arrive_as_they_were_sent),
         TEST(a_late_report_touches_nothing),
         TEST(deadlines_fall_due_in_their_own_order),
         TEST(a_full_queue_is_said_at_once),

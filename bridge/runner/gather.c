@@ -134,6 +134,18 @@ static bool may_send(const struct runner *r)
     return !r->in_flight && r->assignment.present && r->change_count == 0;
 }
 
+/* Starts wait for the proof that we are still a member, and there is nothing else to say: the position once more. */
+static void gather_proof(struct runner *r, struct batch *b)
+{
+    if (!r->unproven || r->starts.count == 0) return;
+    for (size_t i = 0; i < r->partition_count; i++) {
+        struct partition *p = r->partitions[i];
+        if (p->state != PARTITION_OPEN || p->position < 0) continue;
+        propose_position(r, b, p, p->position);
+        return;
+    }
+}
+
 void gather(struct runner *r)
 {
     int64_t now_us = clock_monotonic_us();
@@ -153,6 +165,7 @@ void gather(struct runner *r)
         ask_for_end(r, p);
         gather_forget(r, b, p);
     }
+    if (b->count == 0) gather_proof(r, b);
     if (b->count == 0) r->batches--;
     send_batch(r, b);
 }

@@ -158,6 +158,7 @@ static void arm(struct runner *r, bool at_once)
 static void on_turn(uv_prepare_t *handle)
 {
     struct runner *r = handle->data;
+    starts_turn(r, clock_monotonic_us());
     consume_read(r);
     gather(r);
     bool at_once = starts_step(r);

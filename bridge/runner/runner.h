@@ -171,6 +171,8 @@ struct runner {
     struct heap starts;                 /* runs with a start pending, by ticket: in the order of their commits */
     int64_t start_ticket, started;      /* `started`: how many since the last batch was settled */
     int64_t settled_us, transaction_us; /* monotonic: when that was; how long it took */
+    int64_t turn_us, stalled_us;        /* monotonic: this turn of the loop; when it was seen to have stood still */
+    bool unproven;                      /* since then no batch was committed: we may have lost what we own */
     struct journal_scratch scratch;
     struct buffer value, text; /* records under construction */
     struct buffer input;       /* what a command is to read */
@@ -339,6 +341,10 @@ void journal_policy_serve(struct runner *r);
 /* starts.c: committed starts, in a line. */
 void starts_add(struct runner *r, struct run *run);
 void starts_remove(struct runner *r, struct run *run);
+/* A turn of the loop begins. */
+void starts_turn(struct runner *r, int64_t now_us);
+/* A batch was committed that had been begun then: at that time we were a member, and owned what we own. */
+void starts_prove(struct runner *r, int64_t began_us);
 /* Starts the first few; true: there were any, and the loop is to look again before it sleeps. */
 bool starts_step(struct runner *r);
 /* The next batch can wait: there will be enough to start while it is on its way. */

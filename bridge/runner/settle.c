@@ -309,6 +309,7 @@ void settle(struct runner *r, struct job *job)
     r->transaction_us = job->ended_us - job->began_us;
     r->next_batch_us = r->settled_us + pause_after(r, job->outcome);
     if (job->outcome == COMMIT_REFUSED) blame(r, job->error.text);
+    if (job->outcome == COMMIT_DONE) starts_prove(r, r->batch_began_us);
     settle_changes(r, job->outcome == COMMIT_DONE);
     if (job->outcome == COMMIT_UNKNOWN) takeover_again(r);
     if (job->outcome == COMMIT_DEAD) runner_fail(r, job->exit_code);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "runner.h"
 
 enum { RUNS = 10 };
@@ -21,8 +22,9 @@ void effects_start(struct runner *r, struct run *run)
 static int a_new_line(void **state)
 {
     static struct runner r;
+    static const struct settings settings = {.session_timeout_ms = 8000};
     heap_close(&r.starts);
-    r = (struct runner){0};
+    r = (struct runner){.settings = &settings};
     *state = &r;
     for (int i = 0; i < RUNS; i++)
         runs[i] = (struct run){0};
@@ -98,6 +100,49 @@ static void nothing_starts_while_draining(void **state)
     assert_false(starts_suffice(r, 1)); /* and no batch waits for it */
 }
 
+/* The loop stood still for more than a quarter of the session: nothing starts until a batch begun later is committed.
+ */
+static void who_was_frozen_starts_nothing_without_a_proof(void **state)
+{
+    struct runner *r = *state;
+    const int64_t now_us = clock_monotonic_us();
+    starts_add(r, &runs[0]);
+    starts_turn(r, now_us - 2100000);
+    starts_turn(r, now_us);
+    assert_true(r->unproven);
+    assert_false(starts_suffice(r, r->settled_us + 1)); /* the proof waits for nothing */
+    assert_false(starts_step(r));
+    assert_int_equal(started_count, 0);
+    starts_prove(r, now_us - 1); /* of before */
+    assert_false(starts_step(r));
+    assert_int_equal(started_count, 0);
+    starts_prove(r, now_us);
+    assert_true(starts_step(r));
+    assert_int_equal(started_count, 1);
+}
+
+static void a_loop_that_turns_needs_no_proof(void **state)
+{
+    struct runner *r = *state;
+    const int64_t now_us = clock_monotonic_us();
+    starts_add(r, &runs[0]);
+    starts_turn(r, now_us - 1900000);
+    starts_turn(r, now_us);
+    assert_true(starts_step(r));
+    assert_int_equal(started_count, 1);
+}
+
+/* Frozen in the middle of a turn. */
+static void a_turn_that_takes_too_long_starts_nothing(void **state)
+{
+    struct runner *r = *state;
+    starts_add(r, &runs[0]);
+    starts_turn(r, clock_monotonic_us() - 2100000);
+    assert_false(starts_step(r));
+    assert_true(r->unproven);
+    assert_int_equal(started_count, 0);
+}
+
 static void the_next_batch_waits_until_the_line_lasts_as_long_as_a_transaction(void **state)
 {
     struct runner *r = *state;
@@ -123,6 +168,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_is_added_twice_starts_once, a_new_line, no_line),
         cmocka_unit_test_setup_teardown(who_is_removed_does_not_start, a_new_line, no_line),
         cmocka_unit_test_setup_teardown(nothing_starts_while_draining, a_new_line, no_line),
+        cmocka_unit_test_setup_teardown(who_was_frozen_starts_nothing_without_a_proof, a_new_line, no_line),
+        cmocka_unit_test_setup_teardown(a_loop_that_turns_needs_no_proof, a_new_line, no_line),
+        cmocka_unit_test_setup_teardown(a_turn_that_takes_too_long_starts_nothing, a_new_line, no_line),
         cmocka_unit_test_setup_teardown(the_next_batch_waits_until_the_line_lasts_as_long_as_a_transaction, a_new_line,
                                         no_line),
     };

@@ -633,6 +633,37 @@ static void children_outlive_unknown_outcomes(void **state)
     a_child_outlives_an_unknown_outcome(UNKNOWN_ABORTED, true);
 }
 
+/* A frozen runner wakes with a start to make: it makes it when the brokers have taken a batch of it again, and never if
+ * they do not. */
+static void who_wakes_proves_itself_before_it_starts(bool lost)
+{
+    one_runner_alone();
+    new_delivery(0);
+    go_on_without_starts(0, 40);
+    struct runner *r = world.runners[0];
+    assert_int_equal(r->starts.count, 1);
+    r->unproven = true;
+    r->stalled_us = 1; /* long ago: whatever comes now is later */
+    do_starts(0);
+    assert_int_equal(r->process_count, 0);
+    if (lost) world.generation++;
+    do_gather(0);
+    assert_true(r->in_flight); /* though there was nothing to say */
+    do_job(0);
+    do_starts(0);
+    assert_int_equal(r->process_count, lost ? 0 : 1);
+    if (!lost) go_on_until_told();
+    assert_null(world.broken);
+    clean_up();
+}
+
+static void a_woken_runner_proves_itself(void **state)
+{
+    (void)state;
+    who_wakes_proves_itself_before_it_starts(false);
+    who_wakes_proves_itself_before_it_starts(true);
+}
+
 /* J7: what a runner that drains has not started yet it hands over, and it costs no attempt. */
 static void a_start_that_waits_is_handed_over(void **state)
 {
@@ -659,9 +690,9 @@ static void a_start_that_waits_is_handed_over(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(children_outlive_unknown_outcomes),
-                                       cmocka_unit_test(a_start_that_waits_is_handed_over),
-                                       cmocka_unit_test(stories_end_well)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(children_outlive_unknown_outcomes), cmocka_unit_test(a_start_that_waits_is_handed_over),
+        cmocka_unit_test(a_woken_runner_proves_itself), cmocka_unit_test(stories_end_well)};
     static const struct metric_def row = {"none", NULL, METRIC_COUNTER, "none"};
     static struct metric_def rows[METRIC_COUNT];
     static char any[] = "*", first[] = "agent-0", group[] = "group", slot[] = "slot";

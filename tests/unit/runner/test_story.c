@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "runner/story_world.h"
 
 #ifdef __SANITIZE_THREAD__
@@ -110,6 +111,12 @@ static void do_gather(int n)
 static void do_starts(int n)
 {
     starts_step(world.runners[n]);
+}
+
+static void do_freeze(int n)
+{
+    world.runners[n]->unproven = true;
+    world.runners[n]->stalled_us = clock_monotonic_us();
 }
 
 /* Compaction: all but the newest of each key may go, and tombstones that stand before somebody's reading may not. */
@@ -359,6 +366,7 @@ static void step_of(int n)
 static void step(void)
 {
     int n = (int)chance(RUNNERS);
+    if (lucky(1) && world.runners[n]) do_freeze(n);
     if (lucky(2)) do_crash();
     if (lucky(3)) do_rebalance();
     if (world.runners[n]) step_of(n);

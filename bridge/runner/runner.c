@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { TICK_MS = 1000, COUNTS_TICKS = 60, STALL_US = 5000000, LAST_RESORT_S = 15, VALUE_MAX = 64 << 20 };
+enum { TICK_MS = 1000, COUNTS_TICKS = 60, LAST_RESORT_S = 15, VALUE_MAX = 64 << 20 };
 
 struct edges {
     uv_loop_t loop;
@@ -142,16 +142,19 @@ static void on_due(uv_timer_t *handle)
 /* When the loop must wake by itself: the end of a pause, a retry, the end of a grace. */
 static void arm(struct runner *r, bool at_once)
 {
+    if (at_once) {
+        uv_timer_start(&r->edges->due, on_due, 0, 0);
+        return;
+    }
     int64_t now_us = clock_monotonic_us(), due_us = schedule_due(&r->schedule);
     if (r->in_flight || r->draining) due_us = INT64_MAX; /* the batch's end or the tick wakes us */
     if (due_us < r->next_batch_us) due_us = r->next_batch_us;
     if (!r->in_flight && r->next_batch_us > now_us && due_us > r->next_batch_us) due_us = r->next_batch_us;
-    if (at_once) due_us = 0;
     if (due_us == INT64_MAX) {
         uv_timer_stop(&r->edges->due);
         return;
     }
-    int64_t wait_ms = at_once ? 0 : due_us > now_us ? (due_us - now_us + 999) / 1000 : 1;
+    int64_t wait_ms = due_us > now_us ? (due_us - now_us + 999) / 1000 : 1;
     if (wait_ms <= TICK_MS) uv_timer_start(&r->edges->due, on_due, (uint64_t)wait_ms, 0);
 }
 
@@ -200,19 +203,9 @@ static void on_manage(uv_poll_t *handle, int status, int events)
     manage_run(r->manage);
 }
 
-/* Serving any queue of the library counts as a poll for it, so that a loop that stands still is noticed only by us. */
-static void watch(struct runner *r)
-{
-    int64_t now_us = clock_monotonic_us();
-    if (r->last_turn_us > 0 && now_us - r->last_turn_us > STALL_US)
-        log_event(LOG_WARN, "the loop stood still", log_int("ms", (now_us - r->last_turn_us) / 1000));
-    r->last_turn_us = now_us;
-}
-
 static void on_tick(uv_timer_t *handle)
 {
     struct runner *r = handle->data;
-    watch(r);
     consume_serve(r);
     handover_check_limbo(r);
     manage_run(r->manage);

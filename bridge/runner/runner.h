@@ -201,7 +201,6 @@ struct runner {
     bool draining, stop_asked, kill_asked, closing;
     int64_t drain_until_us, limbo_until_us;
     int exit_code;
-    int64_t last_turn_us;
 };
 
 /* runner.c: the loop and its timers; start and stop. */
@@ -341,7 +340,7 @@ void journal_policy_serve(struct runner *r);
 /* starts.c: committed starts, in a line. */
 void starts_add(struct runner *r, struct run *run);
 void starts_remove(struct runner *r, struct run *run);
-/* A turn of the loop begins. */
+/* A turn of the loop begins; told if the last one is long ago. */
 void starts_turn(struct runner *r, int64_t now_us);
 /* A batch was committed that had been begun then: at that time we were a member, and owned what we own. */
 void starts_prove(struct runner *r, int64_t began_us);

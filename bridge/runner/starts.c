@@ -2,6 +2,7 @@
  * large batch would hold up the next batch, and whatever has ended meanwhile.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "clock.h"
+#include "log.h"
 #include "memory.h"
 #include "runner.h"
 
@@ -24,10 +25,12 @@ void starts_remove(struct runner *r, struct run *run)
 
 /* A runner that was frozen wakes with commits of a time when it was a member; meanwhile another may have run the same
  * runs to their end.  What it has to start waits until a batch begun after that is committed, which the brokers refuse
- * to a runner that has lost its place (J1). */
+ * to a runner that has lost its place (J1).  Until a third of the session, and the second between two heartbeats,
+ * nobody else can own what it owns.  (Serving any queue of librdkafka counts as a poll: it does not notice for us.) */
 static bool stands_still(struct runner *r, int64_t now_us)
 {
-    if (r->turn_us == 0 || now_us - r->turn_us <= r->settings->session_timeout_ms * 1000 / 4) return false;
+    if (r->turn_us == 0 || now_us - r->turn_us <= r->settings->session_timeout_ms * 1000 / 3) return false;
+    log_event(LOG_WARN, "the loop stood still", log_int("ms", (now_us - r->turn_us) / 1000));
     r->unproven = true;
     r->stalled_us = r->turn_us = now_us;
     return true;
@@ -58,7 +61,8 @@ bool starts_step(struct runner *r)
     if (r->draining) return false; /* handed over unstarted, they cost no attempt (J7) */
     bool any = r->starts.count > 0;
     for (int i = 0; i < STARTS_PER_TURN && r->starts.count > 0; i++) {
-        if (stands_still(r, clock_monotonic_us()) || r->unproven) return false; /* the proof's commit wakes the loop */
+        if (stands_still(r, clock_monotonic_us())) return true; /* the next turn asks for the proof, */
+        if (r->unproven) return false;                          /* whose commit wakes the loop */
         struct run *run = run_of(heap_top(&r->starts));
         starts_remove(r, run);
         effects_start(r, run);

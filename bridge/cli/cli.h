@@ -200,6 +200,9 @@ bool headers_add_line(struct cli_headers *h, struct bytes line, struct error *er
 size_t headers_find(void *ctx, const char *name, struct bytes *value);
 /* The request as a scheme sees it; views of everything.  `url` may be NULL. */
 struct scheme_request request_make(struct cli_headers *h, const char *method, const char *url);
+/* The scheme that --scheme names; NULL if it names none. */
+const struct scheme *request_scheme(const struct cli_request *request, const struct scheme_set *schemes,
+                                    struct error *error);
 /* The headers and the moment that the options give, or now. */
 bool request_read(const struct cli_request *request, struct cli_headers *headers, int64_t *now_ms, struct error *error);
 /* Appends a file, or stdin for NULL and "-". */

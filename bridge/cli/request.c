@@ -44,7 +44,7 @@ const struct cli_option request_options[] = {
      .kind = CLI_TEXT,
      FIELD(now),
      .argument = "SECONDS",
-     .help = "as of this Unix time; now, if not given"},
+     .help = "sign or judge as of this Unix time; now, if not given"},
 };
 const size_t request_option_count = sizeof request_options / sizeof request_options[0];
 
@@ -94,6 +94,18 @@ struct scheme_request request_make(struct cli_headers *h, const char *method, co
                                    .method = bytes_of(method),
                                    .url = {(const uint8_t *)at, path},
                                    .query = {(const uint8_t *)at + path, all - path}};
+}
+
+const struct scheme *request_scheme(const struct cli_request *request, const struct scheme_set *schemes,
+                                    struct error *error)
+{
+    if (request->scheme == NULL) {
+        error_set(error, ERROR_INVALID, "--scheme is needed");
+        return NULL;
+    }
+    const struct scheme *scheme = scheme_find(schemes, request->scheme);
+    if (scheme == NULL) error_set(error, ERROR_INVALID, "there is no scheme '%s'", request->scheme);
+    return scheme;
 }
 
 bool request_read(const struct cli_request *request, struct cli_headers *headers, int64_t *now_ms, struct error *error)

@@ -33,6 +33,7 @@ static bool sign(const struct sign_settings *s, const struct cli_request *reques
     struct cli_headers headers = {.count = 0};
     struct scheme_signing signing = {.id = bytes_of(s->id != NULL ? s->id : "")};
     struct buffer body;
+    if (s->secret == NULL) return error_set(error, ERROR_INVALID, "--secret is needed");
     struct secret *secret = secret_resolve(bytes_of(s->secret), false, error);
     if (secret == NULL) return error_context(error, "--secret");
     buffer_init(&body, CLI_BODY_MAX);
@@ -48,20 +49,13 @@ static bool sign(const struct sign_settings *s, const struct cli_request *reques
 static enum cli_exit sign_run(struct cli *cli, void *settings)
 {
     const struct sign_settings *s = settings;
-    const struct cli_request *request = &cli->request;
     struct error error = {0};
     struct signed_parts made;
-    struct scheme_set *schemes = schemes_open(request->schemes, &error);
-    const struct scheme *scheme = schemes && request->scheme ? scheme_find(schemes, request->scheme) : NULL;
+    struct scheme_set *schemes = schemes_open(cli->request.schemes, &error);
+    const struct scheme *scheme = schemes != NULL ? request_scheme(&cli->request, schemes, &error) : NULL;
     buffer_init(&made.lines, 64 * 1024);
     buffer_init(&made.body, CLI_BODY_MAX);
-    bool good = false;
-    if (schemes != NULL && (request->scheme == NULL || s->secret == NULL))
-        error_set(&error, ERROR_INVALID, "--scheme and --secret are needed");
-    else if (schemes != NULL && scheme == NULL)
-        error_set(&error, ERROR_INVALID, "there is no scheme '%s'", request->scheme);
-    else if (schemes != NULL)
-        good = sign(s, request, scheme, &made, &error);
+    const bool good = scheme != NULL && sign(s, &cli->request, scheme, &made, &error);
     const struct buffer *told = made.body.size > 0 ? &made.body : &made.lines;
     if (good)
         fwrite(told->data, 1, told->size, stdout);

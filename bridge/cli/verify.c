@@ -39,12 +39,9 @@ static struct verifier *make_verifier(const struct verify_settings *s, const str
                                       const struct scheme_set *schemes, struct error *error)
 {
     struct verifier_secret secrets[VERIFIER_SECRETS_MAX] = {0};
-    const struct scheme *scheme = request->scheme != NULL ? scheme_find(schemes, request->scheme) : NULL;
-    if (request->scheme == NULL)
-        error_set(error, ERROR_INVALID, "--scheme is needed");
-    else if (scheme == NULL)
-        error_set(error, ERROR_INVALID, "there is no scheme '%s'", request->scheme);
-    else if (scheme_signs_url(scheme) && request->url == NULL)
+    const struct scheme *scheme = request_scheme(request, schemes, error);
+    if (scheme == NULL) return NULL;
+    if (scheme_signs_url(scheme) && request->url == NULL)
         error_set(error, ERROR_INVALID, "--url is needed: this scheme signs it");
     else if (load_secrets(&s->secrets, secrets, error))
         return verifier_new(scheme, secrets, s->secrets.count, error);

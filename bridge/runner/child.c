@@ -85,7 +85,6 @@ static bool pipes_open(int pipes[PIPES][2], struct error *error)
 static bool launcher_find(char path[PATH_MAX], struct error *error)
 {
     char self[PATH_MAX];
-    *path = 0;
     const ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
     if (size < 0) return error_set_errno(error, errno, "read /proc/self/exe");
     self[size] = 0;

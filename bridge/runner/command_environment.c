@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-static char default_lang[] = "LANG=C.UTF-8";
-static char *const defaults[] = {default_path, default_lang};
+static const char *const defaults[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                       "LANG=C.UTF-8"};
 
 enum { IDENTITY = 3, DEFAULTS = sizeof defaults / sizeof defaults[0] };
 
@@ -31,8 +30,11 @@ char **command_environment(char *const *extra, const struct command_identity *id
     const size_t workflow_size = sizeof "DRAWBRIDGE_WORKFLOW_ID=" + strlen(identity->workflow_id);
     const size_t agent_size = sizeof "DRAWBRIDGE_AGENT_ID=" + strlen(identity->agent_id);
     const size_t attempt_size = sizeof "DRAWBRIDGE_ATTEMPT=-2147483648";
+    size_t defaults_size = 0;
+    for (size_t i = 0; i < DEFAULTS; i++)
+        defaults_size += strlen(defaults[i]) + 1;
     const size_t pointers = (IDENTITY + extra_count + DEFAULTS + 1) * sizeof(char *);
-    char **environment = malloc(pointers + workflow_size + agent_size + attempt_size);
+    char **environment = malloc(pointers + workflow_size + agent_size + attempt_size + defaults_size);
     if (!environment) return NULL;
 
     environment[0] = (char *)environment + pointers;
@@ -45,8 +47,12 @@ char **command_environment(char *const *extra, const struct command_identity *id
     size_t count = IDENTITY;
     for (size_t i = 0; i < extra_count; i++)
         if (!has_name(environment, count, extra[i])) environment[count++] = extra[i];
-    for (size_t i = 0; i < DEFAULTS; i++)
-        if (!has_name(environment, count, defaults[i])) environment[count++] = defaults[i];
+    char *text = environment[2] + attempt_size;
+    for (size_t i = 0; i < DEFAULTS; i++) {
+        if (has_name(environment, count, defaults[i])) continue;
+        environment[count++] = text;
+        text = stpcpy(text, defaults[i]) + 1;
+    }
     environment[count] = NULL;
     return environment;
 }
